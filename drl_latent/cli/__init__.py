@@ -1,0 +1,58 @@
+"""The command line: ``drl-latent COMMAND``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+# Before torch is imported: threads that spin while they wait bring training to a crawl as soon as
+# another process needs a core.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import tyro
+
+from drl_latent.cli.commands import Collect, Evaluate, Pretrain, Report, Score, Train
+from drl_latent.cli.doctor import Doctor
+from drl_latent.cli.quickstart import Quickstart
+
+COMMANDS = {
+    "quickstart": Quickstart,
+    "collect": Collect,
+    "pretrain": Pretrain,
+    "score": Score,
+    "train": Train,
+    "evaluate": Evaluate,
+    "report": Report,
+    "doctor": Doctor,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; exit with 0 for success, 1 for a refused request, 130 if interrupted."""
+    command = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="drl-latent",
+        description="Disentangled representations of robot camera images for Stable-Baselines3.",
+        args=arguments,
+    )
+    try:
+        code = command.run()
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on where this one stopped.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if not _is_refusal(error) or os.environ.get("DRL_LATENT_TRACEBACK"):
+            raise
+        message = " ".join(str(error).split())
+        print(f"drl-latent: {message}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(code)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Return whether an error tells the user what to change, rather than that we have a bug."""
+    import gymnasium
+
+    kinds = (ValueError, FloatingPointError, RuntimeError, OSError, gymnasium.error.Error)
+    return isinstance(error, kinds)

@@ -1,0 +1,40 @@
+"""What can be evaluated, and the agent that marks the floor."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+
+class Agent(Protocol):
+    """Anything with actions for batches of observations; `LatentAgent` is one."""
+
+    @property
+    def observation(self) -> Literal["pixels", "dict", "state"]:
+        """The ``observation`` that its environments are made with."""
+
+    def predict(self, observations: Any) -> NDArray[np.float32]:
+        """Return actions, float [N, A], for a batch of N observations."""
+
+
+class RandomAgent:
+    """Uniform random actions: the floor of every task.
+
+    Args:
+        action_space: The space to draw from.
+        seed: Seed of the draws.
+    """
+
+    observation: Literal["state"] = "state"
+
+    def __init__(self, action_space: spaces.Box, seed: int = 0) -> None:
+        self._low, self._high = action_space.low, action_space.high
+        self._rng = np.random.default_rng(seed)
+
+    def predict(self, observations: Any) -> NDArray[np.float32]:
+        """Return random actions, float32 [N, A], for N observations."""
+        size = (len(observations), *self._low.shape)
+        return self._rng.uniform(self._low, self._high, size).astype(np.float32)

@@ -1,0 +1,126 @@
+"""Zero-shot generalisation: agents on the parts of a split, one row an episode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pandas as pd
+
+from drl_latent.envs import FactorEnv, Split, make_env
+from drl_latent.evaluation.agents import Agent
+from drl_latent.progress import track
+
+
+def evaluate_generalization(
+    agents: Mapping[str, Agent],
+    env_id: str,
+    split: Split,
+    *,
+    parts: Mapping[str, str] | None = None,
+    episodes: int = 100,
+    seed: int = 0,
+    n_envs: int = 8,
+    env_kwargs: Mapping[str, Any] | None = None,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Run agents on each part of a split, with deterministic actions.
+
+    All agents meet the same episodes: number, seed, factors and start of an episode depend on the
+    part and on `seed` alone (common random numbers), so that agents can be compared in pairs.
+
+    Args:
+        agents: The agents, by the name they get in the table.
+        env_id: A registered environment.
+        split: The split.
+        parts: Name in the table to part of the split; in- and out-of-distribution parts of a
+            transfer split, or train and test, unless given.
+        episodes: Episodes of each agent on each part.
+        seed: Seed of the episodes.
+        n_envs: Environments stepped together, whose frames are encoded in one batch.
+        env_kwargs: Further keyword arguments of the environment.
+        progress: Whether to show progress.
+
+    Returns:
+        One row an episode: ``agent``, ``part``, ``episode``, ``seed``, ``return``, ``success``
+        (at the last step), ``length``, and one column ``factor/<name>`` a reset factor.
+
+    Raises:
+        ValueError: A part is unknown or empty, or a number is not positive.
+    """
+    if episodes < 1 or n_envs < 1:
+        raise ValueError(f"episodes and n_envs must be 1 or more, got {episodes} and {n_envs}.")
+    parts = parts or default_parts(split)
+    for part in parts.values():
+        split.ids(part)
+    rows: list[dict[str, Any]] = []
+    total = len(agents) * len(parts) * episodes
+    with track("Evaluating", total, "episodes", show=progress) as advance:
+        for name, agent in agents.items():
+            for number, (label, part) in enumerate(parts.items()):
+                kwargs = {
+                    **(env_kwargs or {}),
+                    "split": split,
+                    "partition": part,
+                    "observation": agent.observation,
+                }
+                envs = [make_env(env_id, **kwargs) for _ in range(min(n_envs, episodes))]
+                seeds = np.random.default_rng([seed, number]).integers(2**31, size=episodes)
+                try:
+                    for start in range(0, episodes, len(envs)):
+                        batch = range(start, min(start + len(envs), episodes))
+                        for row in _run(agent, envs, [int(seeds[i]) for i in batch]):
+                            rows.append({"agent": name, "part": label, "episode": len(rows), **row})
+                        advance(len(batch), f"{name} on {label}")
+                finally:
+                    for env in envs:
+                        env.close()
+    table = pd.DataFrame(rows)
+    table["episode"] = table.groupby(["agent", "part"]).cumcount()
+    return table
+
+
+def default_parts(split: Split) -> dict[str, str]:
+    """Return the name in a table of each part of a split that agents are measured on."""
+    if "policy" in split.parts:
+        return {"id": "policy", "ood1": "ood1", "ood2": "ood2"}
+    return {"id": "train", "ood": "test"}
+
+
+def _run(
+    agent: Agent, envs: Sequence[gym.Env[Any, Any]], seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Run one episode in each environment, all together, until the last has ended."""
+    envs = envs[: len(seeds)]
+    observations, rows = [], []
+    for env, seed in zip(envs, seeds, strict=True):
+        observation, _ = env.reset(seed=seed)
+        observations.append(observation)
+        base = env.unwrapped
+        assert isinstance(base, FactorEnv)
+        space = base.factor_space
+        values = {
+            f"factor/{f.name}": float(v)
+            for f, v in zip(space, base.factor_values, strict=True)
+            if f.kind != "state"
+        }
+        rows.append({"seed": seed, "return": 0.0, "success": False, "length": 0, **values})
+    running = list(range(len(envs)))
+    while running:
+        actions = agent.predict(stack_observations([observations[i] for i in running]))
+        for i, action in zip(list(running), actions, strict=True):
+            observations[i], reward, terminated, truncated, info = envs[i].step(action)
+            rows[i]["return"] += float(reward)
+            rows[i]["length"] += 1
+            rows[i]["success"] = bool(info["is_success"])
+            if terminated or truncated:
+                running.remove(i)
+    return rows
+
+
+def stack_observations(observations: Sequence[Any]) -> Any:
+    if isinstance(observations[0], Mapping):
+        return {k: np.stack([o[k] for o in observations]) for k in observations[0]}
+    return np.stack(observations)

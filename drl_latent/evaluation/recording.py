@@ -1,0 +1,69 @@
+"""Films of an agent, to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from drl_latent.envs import Split, make_env
+from drl_latent.evaluation.agents import Agent
+from drl_latent.evaluation.generalization import stack_observations
+
+_MILLISECONDS = 80
+_PAUSE = 8
+"""Frames for which the last image stands before the film starts again."""
+
+
+def record_episodes(
+    agent: Agent,
+    env_id: str,
+    split: Split,
+    part: str,
+    path: Path,
+    *,
+    episodes: int = 5,
+    seed: int = 0,
+    size: int = 128,
+    env_kwargs: dict[str, Any] | None = None,
+) -> Path:
+    """Film episodes side by side as an animated GIF.
+
+    Args:
+        agent: The agent.
+        env_id: A registered environment, whose episodes all end at the time limit.
+        split: The split.
+        part: The part of it that episodes come from.
+        path: The file to write.
+        episodes: Number of episodes.
+        seed: Seed of the first; each gets the next.
+        size: Height and width of each film, pixels.
+        env_kwargs: Further keyword arguments of the environment.
+    """
+    kwargs = {
+        **(env_kwargs or {}),
+        "split": split,
+        "partition": part,
+        "observation": agent.observation,
+        "render_size": size,
+    }
+    envs = [make_env(env_id, **kwargs) for _ in range(episodes)]
+    try:
+        observations = [env.reset(seed=seed + i)[0] for i, env in enumerate(envs)]
+        frames, over = [], False
+        while not over:
+            frames.append(np.concatenate([np.asarray(env.render()) for env in envs], axis=1))
+            actions = agent.predict(stack_observations(observations))
+            steps = [env.step(action) for env, action in zip(envs, actions, strict=True)]
+            observations = [step[0] for step in steps]
+            over = any(step[2] or step[3] for step in steps)
+    finally:
+        for env in envs:
+            env.close()
+    images = [Image.fromarray(frame).quantize(96) for frame in frames + [frames[-1]] * _PAUSE]
+    images[0].save(
+        path, save_all=True, append_images=images[1:], duration=_MILLISECONDS, loop=0
+    )
+    return path

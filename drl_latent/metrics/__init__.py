@@ -1,0 +1,42 @@
+"""Metrics of a code: pure functions of codes [N, D] and factors [N, K].
+
+- `mig`, `sap`: is each factor in one code alone?
+- `dci`: disentanglement, completeness and informativeness, from predictors.
+- `modularity`, `irs`: does each code speak of one factor alone?
+- `explicitness`, `probe`: how much of each factor can be read off the whole code?
+- `score_all`: several of these in one tidy table.
+
+Each returns a `MetricResult`. `METRICS` lists them by name; `drl_latent.metrics.inputs` says which
+factors are discrete.
+"""
+
+from drl_latent.metrics.base import METRICS, Metric, MetricResult
+from drl_latent.metrics.dci import dci
+from drl_latent.metrics.explicitness import explicitness
+from drl_latent.metrics.inputs import Inputs, check_inputs
+from drl_latent.metrics.irs import irs
+from drl_latent.metrics.mig import mig
+from drl_latent.metrics.modularity import modularity
+from drl_latent.metrics.probe import probe
+from drl_latent.metrics.sap import sap
+from drl_latent.metrics.score_all import score_all, score_each, tabulate
+from drl_latent.metrics.splits import split_inputs
+
+__all__ = [
+    "METRICS",
+    "Inputs",
+    "Metric",
+    "MetricResult",
+    "check_inputs",
+    "dci",
+    "explicitness",
+    "irs",
+    "mig",
+    "modularity",
+    "probe",
+    "sap",
+    "score_all",
+    "score_each",
+    "split_inputs",
+    "tabulate",
+]

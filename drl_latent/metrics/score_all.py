@@ -1,0 +1,129 @@
+"""Several metrics of the same codes, in one tidy table."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from drl_latent.metrics.base import METRICS, Metric, MetricResult
+from drl_latent.metrics.splits import Held
+
+COLUMNS = (
+    "metric", "part", "factor", "value", "low", "high", "estimator", "n", "n_test", "seed",
+)  # fmt: skip
+
+
+def score_each(
+    codes: ArrayLike,
+    factors: ArrayLike,
+    *,
+    metrics: Sequence[str] | None = None,
+    test: Held | None = None,
+    names: Sequence[str] | None = None,
+    discrete: Sequence[bool] | None = None,
+    seed: int = 0,
+    n_jobs: int = 1,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, MetricResult]:
+    """Score codes by several metrics; as `score_all`, but with each metric's whole result."""
+    chosen = list(METRICS) if metrics is None else list(metrics)
+    functions = {name: METRICS[name] for name in chosen}
+    options = {} if options is None else options
+    if unused := set(options) - set(chosen):
+        raise ValueError(
+            f"options names {sorted(unused)}; expected only metrics that are scored: {chosen}."
+        )
+    shared = {"test": test, "names": names, "discrete": discrete, "seed": seed, "n_jobs": n_jobs}
+    return {
+        name: metric(codes, factors, **(_accepted(metric, shared) | dict(options.get(name, {}))))
+        for name, metric in functions.items()
+    }
+
+
+def score_all(
+    codes: ArrayLike,
+    factors: ArrayLike,
+    *,
+    metrics: Sequence[str] | None = None,
+    test: Held | None = None,
+    names: Sequence[str] | None = None,
+    discrete: Sequence[bool] | None = None,
+    seed: int = 0,
+    n_jobs: int = 1,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+) -> pd.DataFrame:
+    """Score codes by several metrics.
+
+    Metrics that fit a predictor hold rows out, the others use all rows of `codes`. DCI with
+    gradient boosting takes most of the time: pass a few thousand rows, `n_jobs`, or
+    ``options={"dci": {"estimator": "lasso"}}``.
+
+    Args:
+        codes: [N, D], finite.
+        factors: [N, K], finite; see `drl_latent.metrics.inputs` for which are discrete.
+        metrics: Names in `METRICS`, all of them by default.
+        test: Held-out (codes [M, D], factors [M, K]) for metrics that fit a predictor; by default
+            each draws a third of the rows by `seed`, the same rows for each.
+        names: K names of factors.
+        discrete: One bool a factor, to override its type.
+        seed: Of every draw.
+        n_jobs: Models fitted at a time.
+        options: Metric name -> further arguments of that metric.
+
+    Returns:
+        One row for each part of each metric (`factor` is "") and for each of its parts of each
+        factor, with the columns metric, part, factor, value, low and high (a 95% interval, NaN
+        where there is none), estimator ("" for none), n, n_test and seed. A metric's score is in
+        its first row. ``table.attrs["left_out"]`` maps each metric to the factors that it left
+        out because they do not vary.
+
+    Raises:
+        ValueError: A name is unknown, `options` names a metric that is not scored, or the inputs
+            are not what `check_inputs` and `split_inputs` expect.
+    """
+    results = score_each(
+        codes,
+        factors,
+        metrics=metrics,
+        test=test,
+        names=names,
+        discrete=discrete,
+        seed=seed,
+        n_jobs=n_jobs,
+        options=options,
+    )
+    return tabulate(results, seed)
+
+
+def tabulate(results: Mapping[str, MetricResult], seed: int) -> pd.DataFrame:
+    """Return results of `score_each` as the table of `score_all`."""
+    rows = [row for name, result in results.items() for row in _rows(name, result, seed)]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table.attrs["left_out"] = {name: list(result.left_out) for name, result in results.items()}
+    return table
+
+
+def _accepted(metric: Metric, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `arguments` that the metric takes: one that fits nothing has no held-out rows."""
+    parameters = inspect.signature(metric).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return dict(arguments)
+    return {name: value for name, value in arguments.items() if name in parameters}
+
+
+def _rows(name: str, result: MetricResult, seed: int) -> Iterator[tuple[Any, ...]]:
+    """Rows of one result, in the order of `COLUMNS`, its score first."""
+    nothing = (np.nan, np.nan)
+    common = (result.estimator, result.n, result.n_test, seed)
+    for part, value in result.parts.items():
+        yield (name, part, "", value, *nothing, *common)
+    # An interval belongs to the first part that has the factor, as `per_factor` does.
+    intervals = dict(result.intervals)
+    for part, values in result.factor_parts.items():
+        for factor, value in values.items():
+            yield (name, part, factor, value, *intervals.pop(factor, nothing), *common)

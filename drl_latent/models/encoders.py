@@ -1,0 +1,114 @@
+"""Encoders: images, float [N, C, H, W] in ``[0, 1]``, to features, float [N, out_features]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from drl_latent.models.config import ModelConfig
+from drl_latent.registry import Registry
+
+ENCODERS: Registry[type[nn.Module]] = Registry("encoder")
+
+
+def coordinate_grid(size: int) -> Tensor:
+    """Return x and y in ``[-1, 1]`` at each cell, float [1, 2, size, size] (Liu et al. 2018)."""
+    axis = torch.linspace(-1, 1, size)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    return torch.stack([x, y])[None]
+
+
+class WithCoordinates(nn.Module):
+    """Appends two coordinate channels: [N, C, size, size] to [N, C + 2, size, size]."""
+
+    grid: Tensor
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.register_buffer("grid", coordinate_grid(size), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Append the coordinates."""
+        return torch.cat([images, self.grid.expand(len(images), -1, -1, -1)], dim=1)
+
+
+@ENCODERS.register("patch")
+class PatchEncoder(nn.Module):
+    """A light encoder: a 4x4 patch stem, coordinate channels, then strided convolutions.
+
+    It needs a tenth of the operations of the usual 64x64 encoder of four 4x4-stride-2 layers,
+    because the stem leaves the full resolution at once.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        size, _, channels = config.image_shape
+        width, grid = config.encoder_width, size // 4
+        if size % 4:
+            raise ValueError(f"The patch encoder needs a frame size divisible by 4, got {size}.")
+        layers: list[nn.Module] = [
+            nn.Conv2d(channels, width, 4, stride=4),
+            nn.SiLU(),
+            WithCoordinates(grid),
+        ]
+        entering = width + 2
+        while grid > 5:
+            layers += [nn.Conv2d(entering, 2 * width, 3, stride=2, padding=1), nn.SiLU()]
+            entering, grid = 2 * width, (grid + 1) // 2
+        self.out_features = 256
+        self.layers = nn.Sequential(
+            *layers,
+            nn.Flatten(),
+            nn.Linear(entering * grid * grid, self.out_features),
+            nn.SiLU(),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features [N, out_features]."""
+        features: Tensor = self.layers(images)
+        return features
+
+
+@ENCODERS.register("keypoint")
+class KeypointEncoder(nn.Module):
+    """A light encoder that reads positions off attention maps.
+
+    A 4x4 patch stem and one 3x3 convolution give a coarse feature map; the softmax of each of
+    `maps` channels over space gives an expected position (the spatial softmax of Finn et al. 2016,
+    "Deep Spatial Autoencoders for Visuomotor Learning", equation 2) and, as attention, the features
+    at that position. Positions also pass straight to the output, so that a code can be linear in
+    them from the first step on: codes then come out smooth in position instead of folded.
+    """
+
+    maps = 16
+    grid: Tensor
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        size, _, channels = config.image_shape
+        if size % 4:
+            raise ValueError(f"The keypoint encoder needs a frame size divisible by 4, got {size}.")
+        width, features, hidden = config.encoder_width, 2 * config.encoder_width, 256
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, width, 4, stride=4),
+            nn.SiLU(),
+            nn.Conv2d(width, features, 3, padding=1),
+            nn.SiLU(),
+        )
+        self.attention = nn.Conv2d(features, self.maps, 1)
+        grid = coordinate_grid(size // 4).flatten(2)[0].T
+        self.register_buffer("grid", grid.contiguous(), persistent=False)
+        self.mix = nn.Sequential(
+            nn.Linear(self.maps * (features + 2) + features, hidden), nn.SiLU()
+        )
+        self.out_features = hidden + 2 * self.maps
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return features [N, out_features]."""
+        features = self.features(images)
+        maps = self.attention(features).flatten(2).softmax(dim=2)
+        cells = features.flatten(2).transpose(1, 2)
+        positions = (maps @ self.grid).flatten(1)
+        read = (maps @ cells).flatten(1)
+        mixed = self.mix(torch.cat([positions, read, cells.mean(1)], dim=1))
+        return torch.cat([mixed, positions], dim=1)

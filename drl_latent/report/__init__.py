@@ -1,0 +1,5 @@
+"""From the files of a run to figures and one self-contained page; nothing here trains."""
+
+from drl_latent.report.page import write_report
+
+__all__ = ["write_report"]

@@ -1,0 +1,323 @@
+"""Factors of variation: what can change in a scene, over which values, and who changes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from drl_latent.registry import UnknownNameError
+
+Kind = Literal["appearance", "geometry", "viewpoint", "dynamics", "state"]
+Value = float | str
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One factor of variation.
+
+    Give either `values`, a discrete list, or `low`, `high` and `bins`, a continuous range that
+    is cut into equal bins whose centres are its levels. A factor of kind ``"state"`` (where the
+    robot and the objects are) changes as an episode runs; every other kind is drawn at reset.
+
+    Args:
+        name: Identifier, e.g. ``"object_hue"``.
+        kind: ``"appearance"``, ``"geometry"``, ``"viewpoint"``, ``"dynamics"`` or ``"state"``.
+        values: The levels of a discrete factor: distinct numbers, or distinct strings.
+        low: Lower bound of a range, inclusive.
+        high: Upper bound of a range.
+        bins: Number of equal bins of a range, at least 1.
+        default: Index of the level that the factor has where nothing else is asked for; the
+            first value of a list and the middle bin of a range unless given.
+
+    Raises:
+        ValueError: The levels are not given in one of the two ways, or are not distinct.
+    """
+
+    name: str
+    kind: Kind
+    values: tuple[Value, ...] | None = None
+    low: float | None = None
+    high: float | None = None
+    bins: int | None = None
+    default: int = -1
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise UnknownNameError("factor kind", self.kind, get_args(Kind))
+        bounds = (self.low, self.high, self.bins)
+        if self.values is not None:
+            if any(part is not None for part in bounds):
+                raise ValueError(f"Factor {self.name!r}: give values, or low, high and bins.")
+            object.__setattr__(self, "values", tuple(self.values))
+            if not self.values or len(set(self.values)) != len(self.values):
+                raise ValueError(
+                    f"Factor {self.name!r}: values must be one or more distinct levels, "
+                    f"got {self.values!r}."
+                )
+            if len({isinstance(value, str) for value in self.values}) > 1:
+                raise ValueError(f"Factor {self.name!r}: values mix numbers and strings.")
+        elif self.low is None or self.high is None or self.bins is None:
+            raise ValueError(f"Factor {self.name!r}: give values, or low, high and bins.")
+        elif not (np.isfinite([self.low, self.high]).all() and self.low < self.high):
+            raise ValueError(
+                f"Factor {self.name!r}: low must be below high, got {self.low} and {self.high}."
+            )
+        elif self.bins < 1:
+            raise ValueError(f"Factor {self.name!r}: bins must be 1 or more, got {self.bins}.")
+        if self.default == -1:
+            object.__setattr__(self, "default", 0 if self.values is not None else self.size // 2)
+        self.level(self.default)
+
+    @property
+    def is_range(self) -> bool:
+        """Whether the factor is a continuous range rather than a list."""
+        return self.values is None
+
+    @property
+    def levels(self) -> tuple[Value, ...]:
+        """The values that an index can name: the list, or the centres of the bins."""
+        if self.values is not None:
+            return self.values
+        assert self.low is not None
+        assert self.high is not None
+        assert self.bins is not None
+        width = (self.high - self.low) / self.bins
+        return tuple(float(self.low + (i + 0.5) * width) for i in range(self.bins))
+
+    @property
+    def size(self) -> int:
+        """Number of levels."""
+        return len(self.values) if self.values is not None else int(self.bins or 0)
+
+    @property
+    def numbers(self) -> NDArray[np.float32]:
+        """The levels as numbers, float32 [size]; a string stands as its index."""
+        levels = self.levels
+        if isinstance(levels[0], str):
+            return np.arange(len(levels), dtype=np.float32)
+        return np.asarray(levels, dtype=np.float32)
+
+    def level(self, index: int) -> Value:
+        """Return the value at `index`.
+
+        Raises:
+            ValueError: `index` is not in ``[0, size)``.
+        """
+        if not 0 <= index < self.size:
+            raise ValueError(
+                f"Factor {self.name!r} has no level {index}: give an index from 0 to "
+                f"{self.size - 1} ({self.describe()})."
+            )
+        return self.levels[index]
+
+    def parse(self, given: Any) -> Value:
+        """Turn what a user gave into a value of this factor.
+
+        An int is the index of a level; a float is a value; a string is a categorical value.
+
+        Raises:
+            ValueError: It is not one of the values, or lies outside the range.
+        """
+        if isinstance(given, (int, np.integer)) and not isinstance(given, bool):
+            return self.level(int(given))
+        if isinstance(given, (float, np.floating)) and self.is_range:
+            assert self.low is not None
+            assert self.high is not None
+            if self.low <= given <= self.high:
+                return float(given)
+        elif isinstance(given, str) and given in self.levels:
+            return given
+        elif isinstance(given, (float, np.floating)) and not isinstance(self.levels[0], str):
+            close = np.flatnonzero(np.isclose(self.numbers, given, rtol=1e-5, atol=1e-6))
+            if close.size:
+                return self.levels[int(close[0])]
+        if isinstance(given, str):
+            raise UnknownNameError(
+                f"value of factor {self.name!r}", given, [str(v) for v in self.levels]
+            )
+        raise ValueError(
+            f"Factor {self.name!r} cannot take {given!r}: give an int, the index of a level "
+            f"(0 to {self.size - 1}), or a value: {self.describe()}."
+        )
+
+    def number(self, value: Value) -> float:
+        """Return `value` as the number that arrays of factors hold."""
+        return float(self.levels.index(value)) if isinstance(value, str) else float(value)
+
+    def index_of(self, numbers: ArrayLike) -> NDArray[np.int64]:
+        """Return the index of the level nearest to each of `numbers` (any shape)."""
+        array = np.asarray(numbers, dtype=np.float64)
+        return np.abs(array[..., None] - self.numbers).argmin(axis=-1)
+
+    def describe(self) -> str:
+        """Say in a few words which values there are."""
+        if self.values is not None:
+            return ", ".join(v if isinstance(v, str) else f"{v:g}" for v in self.values)
+        return f"{self.low:g} to {self.high:g} in {self.bins} bins"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict that `from_dict` reads."""
+        shown: dict[str, Any] = {"name": self.name, "kind": self.kind}
+        if self.values is not None:
+            shown["values"] = list(self.values)
+        else:
+            shown |= {"low": self.low, "high": self.high, "bins": self.bins}
+        return shown | {"default": self.default}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Factor:
+        """Build a factor from what `to_dict` gave."""
+        values = data.get("values")
+        return cls(**{**data, "values": None if values is None else tuple(values)})
+
+
+@dataclass(frozen=True)
+class FactorSpace:
+    """An ordered set of factors, and the grid of all combinations of their levels.
+
+    Combinations are int arrays [N, K] of level indices, one column a factor, or flat ids
+    (row-major over the grid). Values are float32 arrays [N, K], where a categorical value
+    stands as its index.
+
+    Raises:
+        ValueError: Two factors share a name.
+    """
+
+    factors: tuple[Factor, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "factors", tuple(self.factors))
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"Factor names must be distinct, got {list(self.names)}.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The factors' names, in column order."""
+        return tuple(factor.name for factor in self.factors)
+
+    @property
+    def cardinalities(self) -> NDArray[np.int64]:
+        """Number of levels of each factor, int [K]."""
+        return np.array([factor.size for factor in self.factors], dtype=np.int64)
+
+    @property
+    def size(self) -> int:
+        """Number of combinations; an exact int, however large the grid."""
+        product = 1
+        for factor in self.factors:
+            product *= factor.size
+        return product
+
+    @property
+    def reset(self) -> FactorSpace:
+        """The factors that are drawn at reset: all but the state factors."""
+        return FactorSpace(tuple(f for f in self.factors if f.kind != "state"))
+
+    @property
+    def state(self) -> FactorSpace:
+        """The factors that change as an episode runs."""
+        return FactorSpace(tuple(f for f in self.factors if f.kind == "state"))
+
+    @property
+    def defaults(self) -> NDArray[np.int64]:
+        """Index of each factor's default level, int [K]."""
+        return np.array([factor.default for factor in self.factors], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.factors)
+
+    def __iter__(self) -> Iterator[Factor]:
+        return iter(self.factors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __getitem__(self, name: str) -> Factor:
+        return self.factors[self.column(name)]
+
+    def __repr__(self) -> str:
+        rows = "".join(f"\n  {f.name} ({f.kind}): {f.describe()}" for f in self.factors)
+        return f"FactorSpace of {len(self)} factors, {self.size:,} combinations:{rows}"
+
+    def column(self, name: str) -> int:
+        """Return the column of the factor called `name`.
+
+        Raises:
+            UnknownNameError: There is none; the nearest name is suggested.
+        """
+        if name not in self.names:
+            raise UnknownNameError("factor", name, self.names)
+        return self.names.index(name)
+
+    def select(self, names: Iterable[str]) -> FactorSpace:
+        """Return the space of the named factors only, in this space's order."""
+        wanted = {self.column(name) for name in names}
+        return FactorSpace(tuple(f for i, f in enumerate(self.factors) if i in wanted))
+
+    def check(self, indices: ArrayLike) -> NDArray[np.int64]:
+        """Return `indices` as an int64 array [N, K] after checking it.
+
+        Raises:
+            ValueError: It is not an int array [N, K], or an index is out of its factor's levels.
+        """
+        array = np.asarray(indices)
+        if array.ndim == 1 and array.shape[0] == len(self) and len(self) > 0:
+            array = array[None]
+        if array.ndim != 2 or array.shape[1] != len(self) or array.dtype.kind not in "iu":
+            raise ValueError(
+                f"Expected int level indices of shape [N, {len(self)}], one column for each of "
+                f"{list(self.names)}, got {array.dtype} {list(array.shape)}."
+            )
+        outside = (array < 0) | (array >= self.cardinalities)
+        if outside.any():
+            row, column = np.argwhere(outside)[0]
+            self.factors[column].level(int(array[row, column]))
+        return array.astype(np.int64)
+
+    def to_flat(self, indices: ArrayLike) -> NDArray[np.int64]:
+        """Return the flat ids, int [N], of combinations [N, K]."""
+        array = self.check(indices)
+        return np.ravel_multi_index(tuple(array.T), tuple(self.cardinalities)).astype(np.int64)
+
+    def from_flat(self, ids: ArrayLike) -> NDArray[np.int64]:
+        """Return the combinations, int [N, K], of flat ids [N]."""
+        array = np.atleast_1d(np.asarray(ids, dtype=np.int64))
+        if array.size and (array.min() < 0 or array.max() >= self.size):
+            raise ValueError(f"Flat ids run from 0 to {self.size - 1}, got {array.tolist()[:8]}.")
+        return np.stack(np.unravel_index(array, tuple(self.cardinalities)), axis=1)
+
+    def values(self, indices: ArrayLike) -> NDArray[np.float32]:
+        """Return the values, float32 [N, K], of combinations [N, K]."""
+        array = self.check(indices)
+        columns = [f.numbers[array[:, k]] for k, f in enumerate(self.factors)]
+        return np.stack(columns, axis=1) if columns else np.empty((len(array), 0), np.float32)
+
+    def indices(self, values: ArrayLike) -> NDArray[np.int64]:
+        """Return the nearest combinations, int [N, K], to values [N, K]."""
+        array = np.atleast_2d(np.asarray(values, dtype=np.float64))
+        return np.stack([f.index_of(array[:, k]) for k, f in enumerate(self.factors)], axis=1)
+
+    def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+        """Draw `n` combinations, int [n, K], uniformly and independently."""
+        return rng.integers(0, self.cardinalities, size=(n, len(self)))
+
+    def sample_values(self, n: int, rng: np.random.Generator) -> NDArray[np.float32]:
+        """Draw `n` rows of values, float32 [n, K]: lists by level, ranges continuously."""
+        values = self.values(self.sample(n, rng))
+        for k, factor in enumerate(self.factors):
+            if factor.low is not None and factor.high is not None:
+                values[:, k] = rng.uniform(factor.low, factor.high, size=n)
+        return values
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return a JSON-able dict that `from_dict` reads."""
+        return {"factors": [factor.to_dict() for factor in self.factors]}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Sequence[Mapping[str, Any]]]) -> FactorSpace:
+        """Build a space from what `to_dict` gave."""
+        return cls(tuple(Factor.from_dict(factor) for factor in data["factors"]))
