@@ -46,7 +46,7 @@ class Algorithm:
 
     def make(self, venv: VecEnv, settings: Mapping[str, Any], seed: int) -> BaseAlgorithm:
         """Return a new agent on `venv`."""
-        return self.cls("MlpPolicy", venv, seed=seed, device="cpu", **settings)  # type: ignore[arg-type]
+        return self.cls("MlpPolicy", venv, seed=seed, device="cpu", **settings)
 
     def make_policy(
         self, observed: spaces.Box, action: spaces.Box, settings: Mapping[str, Any]
@@ -57,7 +57,7 @@ class Algorithm:
         return policy_cls(
             observed,
             action,
-            lambda _: 0.0,  # type: ignore[arg-type]
+            lambda _: 0.0,
             **settings["policy_kwargs"],
             **use_sde,
         )

@@ -52,8 +52,8 @@ class LatentExtractor(BaseFeaturesExtractor):
             raise UnknownNameError("mode of the extractor", mode, get_args(Mode))
         if not isinstance(encoder, (str, Path)):
             raise ValueError(
-                "LatentExtractor takes the folder of an encoder, so that a saved agent can name it, "
-                f"got {type(encoder).__name__}; save it first: encoder.save(path)."
+                "LatentExtractor takes the folder of an encoder, so that a saved agent can name "
+                f"it, got {type(encoder).__name__}; save it first: encoder.save(path)."
             )
         loaded = _load_shared(encoder)
         if fingerprint is not None and loaded.fingerprint != fingerprint:
@@ -71,9 +71,7 @@ class LatentExtractor(BaseFeaturesExtractor):
         for key, space in parts.items():
             layouts[key] = _layout(key, space, loaded)
             features += (
-                int(np.prod(space.shape or (1,)))
-                if layouts[key] == "vector"
-                else loaded.latent_dim
+                int(np.prod(space.shape or (1,))) if layouts[key] == "vector" else loaded.latent_dim
             )
         if all(layout == "vector" for layout in layouts.values()):
             raise ValueError(f"There is no image in the observation space {observation_space}.")
@@ -108,7 +106,9 @@ class LatentExtractor(BaseFeaturesExtractor):
 
     def extra_repr(self) -> str:
         """Say where the weights come from and whether they change."""
-        return f"{self.encoder!r} from {self.path}, pretrained, {self.mode}, {self.features_dim} out"
+        return (
+            f"{self.encoder!r} from {self.path}, pretrained, {self.mode}, {self.features_dim} out"
+        )
 
 
 def _load_shared(path: str | Path) -> Encoder:

@@ -35,9 +35,7 @@ class VecLatent(VecEnvWrapper):
     def reset(self) -> NDArray[np.float32]:
         """Reset all environments and return latents, float32 [n_envs, D + P]."""
         observations = self.venv.reset()
-        return encode_observations(
-            observations, self.encoder, self._image_key, self._vector_keys
-        )
+        return encode_observations(observations, self.encoder, self._image_key, self._vector_keys)
 
     def step_wait(self) -> tuple[NDArray[np.float32], NDArray[Any], NDArray[Any], list[Any]]:
         """Return latents, rewards, dones and infos of the step that was begun."""
@@ -78,9 +76,8 @@ def image_and_vectors(
 def latent_space(space: spaces.Space[Any], encoder: Encoder) -> spaces.Box:
     """Return the space of latents and vectors, Box float32 [D + P]."""
     _, vectors = image_and_vectors(space, encoder)
-    size = encoder.latent_dim + sum(
-        int(np.prod(space[k].shape or ())) for k in vectors  # type: ignore[index]
-    )
+    parts = space.spaces if isinstance(space, spaces.Dict) else {}
+    size = encoder.latent_dim + sum(int(np.prod(parts[k].shape or ())) for k in vectors)
     return spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
 

@@ -46,7 +46,7 @@ def plain(data: Any) -> Any:
 @cache
 def provenance() -> dict[str, Any]:
     """Return what made an artefact: package versions, Python, platform and git commit."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for package in _PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
@@ -115,11 +115,11 @@ class Stage:
     def _check_same(self, found: Mapping[str, Any], where: Path, what: str) -> None:
         if found == self.request:
             return
-        keys = sorted(set(found) | set(self.request))
-        different = [key for key in keys if found.get(key) != self.request.get(key)]
+        there, asked = _flat(found), _flat(self.request)
         shown = "; ".join(
-            f"{key}: {_short(found.get(key))} there, {_short(self.request.get(key))} asked"
-            for key in different
+            f"{key}: {_short(there.get(key))} there, {_short(asked.get(key))} asked"
+            for key in sorted(there | asked)
+            if there.get(key) != asked.get(key)
         )
         raise ArtifactError(
             f"{where} {what} made with other settings ({shown}). Choose another folder, or delete "
@@ -212,6 +212,15 @@ def _explain_absence(folder: Path, kind: str) -> str:
         if close:
             message += f" Did you mean {folder.parent / close[0]}?"
     return message
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with dotted names, so that only what differs is shown."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _short(value: Any) -> str:

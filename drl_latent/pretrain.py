@@ -89,7 +89,7 @@ class FrameOrder:
     def __call__(self, step: int) -> NDArray[np.int64]:
         """Return the indices, int [batch_size], of the frames of `step`."""
         positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
-        return np.array([self._epoch(p // self.n)[p % self.n] for p in positions])
+        return np.array([self._epoch(int(p) // self.n)[p % self.n] for p in positions])
 
     def _epoch(self, epoch: int) -> NDArray[np.int64]:
         if epoch not in self._epochs:
@@ -222,9 +222,7 @@ def _train(
             if (step + 1) % plan.log_every == 0:
                 note = _log(logs, terms, plan.rate(step), step)
             if (step + 1) % plan.checkpoint_every == 0:
-                save_training_state(
-                    checkpoint, modules, optimizers, generator, {"step": step + 1}
-                )
+                save_training_state(checkpoint, modules, optimizers, generator, {"step": step + 1})
             advance(batch, note)
         _log_reconstructions(logs, model, images, plan.steps)
     return model

@@ -65,9 +65,7 @@ def score_encoder(
         frames = data.frames[:samples]
         codes, factors = encoder(frames), data.factors[:samples]
         names = data.factor_space.names
-        results = score_each(
-            codes, factors, metrics=metrics, names=names, seed=seed, n_jobs=n_jobs
-        )
+        results = score_each(codes, factors, metrics=metrics, names=names, seed=seed, n_jobs=n_jobs)
         tabulate(results, seed).to_parquet(stage.folder / TABLE)
         if "dci" in results and results["dci"].matrix is not None:
             np.save(stage.folder / IMPORTANCE, results["dci"].matrix)

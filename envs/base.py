@@ -51,7 +51,7 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
         ValueError: A name is unknown (the nearest is suggested), or the split does not fit.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 20}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
 
     FACTORS: ClassVar[FactorSpace]
     """All factors of the task, state factors last."""
@@ -108,7 +108,8 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
         mujoco.mj_forward(self.model, self.data)
 
         limits = self.model.actuator_ctrlrange.astype(np.float32)
-        self.action_space = spaces.Box(limits[:, 0], limits[:, 1], dtype=np.float32)
+        self._low, self._high = limits[:, 0], limits[:, 1]
+        self.action_space = spaces.Box(self._low, self._high, dtype=np.float32)
         self.observation_space = self._make_observation_space()
 
     # --- Gymnasium -----------------------------------------------------------------------------
@@ -135,16 +136,14 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
         mujoco.mj_forward(self.model, self.data)
         return self._observe(), self._info()
 
-    def step(
-        self, action: NDArray[np.float32]
-    ) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+    def step(self, action: NDArray[np.float32]) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Apply `action`, float [A] in ``[-1, 1]`` (clipped), for `FRAME_SKIP` simulation steps."""
         command = np.asarray(action, dtype=np.float64)
         if command.shape != self.action_space.shape or not np.isfinite(command).all():
             raise ValueError(
                 f"An action is a finite array of shape {self.action_space.shape}, got {action!r}."
             )
-        self.data.ctrl[:] = np.clip(command, self.action_space.low, self.action_space.high)
+        self.data.ctrl[:] = np.clip(command, self._low, self._high)
         mujoco.mj_step(self.model, self.data, nstep=self.FRAME_SKIP)
         # Positions lag one step behind after mj_step; what is shown and rewarded must not.
         mujoco.mj_forward(self.model, self.data)
@@ -152,7 +151,7 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
         reward = self._dense_reward() if self.reward == "dense" else float(info["is_success"]) - 1
         return self._observe(), reward, False, False, info
 
-    def render(self) -> NDArray[np.uint8] | None:  # type: ignore[override]
+    def render(self) -> NDArray[np.uint8] | None:
         """Return the camera's image, uint8 [render_size, render_size, 3]."""
         return None if self.render_mode is None else self._image(self._render_size)
 
@@ -234,8 +233,9 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
             return self.FACTORS
         if isinstance(factors, str):
             raise ValueError(f"factors is a list of names, got the string {factors!r}.")
-        return self.FACTORS.select([*self.FACTORS.reset.select(factors).names,
-                                    *self.FACTORS.state.names])
+        return self.FACTORS.select(
+            [*self.FACTORS.reset.select(factors).names, *self.FACTORS.state.names]
+        )
 
     def _parse_options(self, options: dict[str, Any] | None) -> dict[str, Value]:
         for key in options or {}:
@@ -292,9 +292,7 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
             return image
         if self.observation == "state":
             return unbounded(self._true_state())
-        return spaces.Dict(
-            {"image": image, "proprioception": unbounded(self._proprioception())}
-        )
+        return spaces.Dict({"image": image, "proprioception": unbounded(self._proprioception())})
 
     def _observe(self) -> Any:
         if self.observation == "state":
@@ -306,9 +304,7 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
 
     def _image(self, size: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         if size not in self._renderers:
-            self._renderers[size] = OffscreenRenderer(
-                self.model, size, self.CAMERA, self._quality
-            )
+            self._renderers[size] = OffscreenRenderer(self.model, size, self.CAMERA, self._quality)
         return self._renderers[size].render(self.data, out)
 
     def _info(self) -> dict[str, Any]:

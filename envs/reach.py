@@ -65,7 +65,7 @@ class ReachEnv(FactorEnv):
             case "object_hue":
                 for geoms in _SHAPES.values():
                     for geom in geoms:
-                        model.geom(geom).rgba[:3] = colorsys.hsv_to_rgb(float(value), 0.9, 0.95)
+                        model.geom(geom).rgba[:3] = colorsys.hsv_to_rgb(float(value), 0.75, 1.0)
             case "object_shape":
                 for shape, geoms in _SHAPES.items():
                     for geom in geoms:
@@ -75,7 +75,7 @@ class ReachEnv(FactorEnv):
                     for geom in geoms:
                         model.geom(geom).size[:] = self.pristine.geom(geom).size * float(value)
             case "floor_hue":
-                model.geom("floor").rgba[:3] = colorsys.hsv_to_rgb(float(value), 0.25, 0.75)
+                model.geom("floor").rgba[:3] = colorsys.hsv_to_rgb(float(value), 0.5, 0.35)
             case "light":
                 model.light("lamp").diffuse[:] = 0.5 * float(value)
                 model.vis.headlight.diffuse[:] = 0.3 * float(value)

@@ -24,7 +24,7 @@ def choose_gl_backend() -> str:
     """
     # Software rendering of small images loses more to llvmpipe's thread hand-over than it gains.
     os.environ.setdefault("LP_NUM_THREADS", "0")
-    if "MUJOCO_GL" not in os.environ and sys.platform == "linux":
+    if not os.environ.get("MUJOCO_GL") and sys.platform == "linux":
         found = ctypes.util.find_library("EGL")
         os.environ["MUJOCO_GL"] = "egl" if found else "osmesa"
     return os.environ.get("MUJOCO_GL", "glfw")
@@ -98,8 +98,8 @@ class OffscreenRenderer:
         except Exception as error:
             raise RuntimeError(
                 f"No OpenGL context could be made with MUJOCO_GL={os.environ.get('MUJOCO_GL')!r} "
-                f"({error}). On Debian or Ubuntu: apt-get install libegl1 libgl1-mesa-dri (EGL), "
-                "or libosmesa6 and MUJOCO_GL=osmesa. `drl-latent doctor` checks it."
+                f"({error}). On Debian or Ubuntu: apt-get install libegl1 libgl1-mesa-dri "
+                "libopengl0 (EGL), or libosmesa6 and MUJOCO_GL=osmesa. `drl-latent doctor` tells."
             ) from error
         _open.add(self)
         _close_all_at_exit()

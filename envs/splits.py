@@ -24,6 +24,8 @@ SplitMaker = Callable[..., Mapping[str, Ids]]
 SPLITS: Registry[SplitMaker] = Registry("split")
 """Kinds of two-way split: a function of (factor_space, rng, **settings) to parts of flat ids."""
 
+_TWO_WAY = ("train", "test")
+_TRANSFER = ("encoder", "policy", "ood1", "ood2")
 MAX_COMBINATIONS = 2_000_000
 
 
@@ -268,8 +270,10 @@ def resolve_split(
         ValueError: The split is over other factors than the environment's, or has no such part.
     """
     if isinstance(split, str):
-        two_way = partition in ("train", "test")
-        split = (make_split if two_way else make_transfer_split)(split, factor_space, seed=seed)
+        if partition not in (*_TWO_WAY, *_TRANSFER):
+            raise UnknownNameError("partition", partition, (*_TWO_WAY, *_TRANSFER))
+        make = make_split if partition in _TWO_WAY else make_transfer_split
+        split = make(split, factor_space, seed=seed)
     elif isinstance(split, Mapping):
         split = Split.from_dict(split)
     if split.factor_space != factor_space.reset:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 # Before torch is imported: threads that spin while they wait bring training to a crawl as soon as
 # another process needs a core.
@@ -16,7 +17,7 @@ from drl_latent.cli.commands import Collect, Evaluate, Pretrain, Report, Score, 
 from drl_latent.cli.doctor import Doctor
 from drl_latent.cli.quickstart import Quickstart
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "quickstart": Quickstart,
     "collect": Collect,
     "pretrain": Pretrain,

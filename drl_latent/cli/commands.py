@@ -131,12 +131,8 @@ class Pretrain:
             out=self.out,
             steps=self.steps,
             seed=self.seed,
-            model=dataclasses.replace(
-                default_model(data.image_shape), latent_dim=self.latent_dim
-            ),
-            optimization=Optimization(
-                batch_size=self.batch_size, learning_rate=self.learning_rate
-            ),
+            model=dataclasses.replace(default_model(data.image_shape), latent_dim=self.latent_dim),
+            optimization=Optimization(batch_size=self.batch_size, learning_rate=self.learning_rate),
             **parse_settings(self.settings),
         )
         print(encoder)
@@ -245,9 +241,7 @@ class Evaluate:
 
         agent = LatentAgent.load(self.agent)
         split = None if self.split is None else Split.load(self.split)
-        table = evaluate_saved(
-            agent, self.out, split=split, episodes=self.episodes, seed=self.seed
-        )
+        table = evaluate_saved(agent, self.out, split=split, episodes=self.episodes, seed=self.seed)
         print_success(table)
         return 0
 

@@ -139,12 +139,12 @@ class Quickstart:
                 base = make_env(ENV_ID, **self._env_kwargs).unwrapped
                 assert isinstance(base, FactorEnv)
                 sheet = factor_sheet(base)
-                np.savez_compressed(
-                    self.out / "scene.npz",
-                    names=np.array(sheet.names),
-                    **{f"images_{i}": rows for i, rows in enumerate(sheet.images)},
-                    **{f"captions_{i}": np.array(c) for i, c in enumerate(sheet.captions)},
-                )
+                arrays: dict[str, Any] = {"names": np.array(sheet.names)}
+                for i, (images, captions) in enumerate(
+                    zip(sheet.images, sheet.captions, strict=True)
+                ):
+                    arrays |= {f"images_{i}": images, f"captions_{i}": np.array(captions)}
+                np.savez_compressed(self.out / "scene.npz", **arrays)
                 split = make_transfer_split("composition", base.factor_space, seed=self.seed)
                 base.close()
                 split.save(path)
@@ -299,7 +299,8 @@ class _Clock:
 
     def __init__(self, path: Path, planned: dict[str, float]) -> None:
         self._path, self._planned = path, planned
-        saved = json.loads(path.read_text()) if path.exists() else {"seconds": {}, "sessions": 0}
+        fresh: dict[str, Any] = {"seconds": {}, "sessions": 0}
+        saved = json.loads(path.read_text()) if path.exists() else fresh
         self.seconds: dict[str, float] = saved["seconds"]
         self.sessions: int = saved["sessions"]
         if "report" not in self.seconds:

@@ -58,7 +58,8 @@ def collect(
     if n < 1:
         raise ValueError(f"n, the number of frames, must be 1 or more, got {n}.")
     kwargs = dict(env_kwargs or {})
-    env = make_env(env_id, **{**kwargs, "observation": "pixels"})
+    kwargs.pop("observation", None)  # frames are what is collected
+    env = make_env(env_id, **kwargs)
     base = env.unwrapped
     if not isinstance(base, FactorEnv):
         raise ValueError(f"{env_id} has no factors of variation: {type(base).__name__}.")
@@ -98,7 +99,10 @@ def _fill(
         "factors": (np.float32, (len(base.factor_space),)),
     }
     if source == "rollout":
-        shapes |= {"actions": (np.float32, base.action_space.shape or ()), "episode": (np.int64, ())}
+        shapes |= {
+            "actions": (np.float32, base.action_space.shape or ()),
+            "episode": (np.int64, ()),
+        }
     counter = stage.folder / "done.json"
     done = json.loads(counter.read_text())["frames"] if counter.exists() else 0
     mode: Literal["r+", "w+"] = "r+" if done else "w+"

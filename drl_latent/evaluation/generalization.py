@@ -121,6 +121,7 @@ def _run(
 
 
 def stack_observations(observations: Sequence[Any]) -> Any:
+    """Return single observations, arrays or dicts of arrays, as one batch."""
     if isinstance(observations[0], Mapping):
         return {k: np.stack([o[k] for o in observations]) for k in observations[0]}
     return np.stack(observations)

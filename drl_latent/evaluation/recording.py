@@ -63,7 +63,5 @@ def record_episodes(
         for env in envs:
             env.close()
     images = [Image.fromarray(frame).quantize(96) for frame in frames + [frames[-1]] * _PAUSE]
-    images[0].save(
-        path, save_all=True, append_images=images[1:], duration=_MILLISECONDS, loop=0
-    )
+    images[0].save(path, save_all=True, append_images=images[1:], duration=_MILLISECONDS, loop=0)
     return path

@@ -47,7 +47,8 @@ class ModelConfig:
                 raise UnknownNameError(kind, name, known)
         if len(self.image_shape) != 3 or self.image_shape[0] != self.image_shape[1]:
             raise ValueError(
-                f"image_shape is (height, width, channels) of square frames, got {self.image_shape}."
+                "image_shape is (height, width, channels) of square frames, got "
+                f"{self.image_shape}."
             )
         for field in ("latent_dim", "encoder_width", "decoder_width", "decoded_size"):
             if getattr(self, field) < 1:

@@ -23,7 +23,7 @@ class BroadcastDecoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         size, channels, width = config.decoded_size, config.image_shape[2], config.decoder_width
-        factor = 2 if size <= 32 else 4
+        factor = 4 if size > 32 and size % 4 == 0 else 2
         if size % factor:
             raise ValueError(
                 f"The broadcast decoder needs a decoded_size divisible by {factor}, got {size}."
@@ -36,36 +36,6 @@ class BroadcastDecoder(nn.Module):
             nn.Conv2d(width, width, 3, padding=1),
             nn.SiLU(),
             nn.Conv2d(width, width, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(width, channels * factor**2, 1),
-            nn.PixelShuffle(factor),
-        )
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Return image means [N, C, size, size]."""
-        grid = codes[:, :, None, None].expand(-1, -1, self.grid, self.grid)
-        images: Tensor = self.layers(grid)
-        return images
-
-
-@DECODERS.register("pointwise")
-class PointwiseDecoder(nn.Module):
-    """Broadcast decoder with a deep pointwise part."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        size, channels, width = config.decoded_size, config.image_shape[2], config.decoder_width
-        factor = 2 if size <= 32 else 4
-        self.grid = size // factor
-        self.layers = nn.Sequential(
-            WithCoordinates(self.grid),
-            nn.Conv2d(config.latent_dim + 2, 64, 1),
-            nn.SiLU(),
-            nn.Conv2d(64, 64, 1),
-            nn.SiLU(),
-            nn.Conv2d(64, 64, 1),
-            nn.SiLU(),
-            nn.Conv2d(64, width, 3, padding=1),
             nn.SiLU(),
             nn.Conv2d(width, channels * factor**2, 1),
             nn.PixelShuffle(factor),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from drl_latent.models.config import ModelConfig
 from drl_latent.registry import Registry
@@ -80,7 +81,7 @@ class KeypointEncoder(nn.Module):
     them from the first step on: codes then come out smooth in position instead of folded.
     """
 
-    maps = 16
+    maps = 8
     grid: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
@@ -96,19 +97,22 @@ class KeypointEncoder(nn.Module):
             nn.SiLU(),
         )
         self.attention = nn.Conv2d(features, self.maps, 1)
+        self.sharpness = nn.Parameter(torch.zeros(self.maps, 1))
         grid = coordinate_grid(size // 4).flatten(2)[0].T
         self.register_buffer("grid", grid.contiguous(), persistent=False)
         self.mix = nn.Sequential(
-            nn.Linear(self.maps * (features + 2) + features, hidden), nn.SiLU()
+            nn.Linear(self.maps * features + features, hidden), nn.SiLU()
         )
         self.out_features = hidden + 2 * self.maps
 
     def forward(self, images: Tensor) -> Tensor:
         """Return features [N, out_features]."""
         features = self.features(images)
-        maps = self.attention(features).flatten(2).softmax(dim=2)
+        # Standardised over space, logits point at what stands out from the first step on.
+        logits = functional.instance_norm(self.attention(features)).flatten(2)
+        maps = (logits * self.sharpness.exp()).softmax(dim=2)
         cells = features.flatten(2).transpose(1, 2)
         positions = (maps @ self.grid).flatten(1)
         read = (maps @ cells).flatten(1)
-        mixed = self.mix(torch.cat([positions, read, cells.mean(1)], dim=1))
+        mixed = self.mix(torch.cat([read, cells.mean(1)], dim=1))
         return torch.cat([mixed, positions], dim=1)

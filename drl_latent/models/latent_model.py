@@ -29,10 +29,10 @@ class LatentModel(nn.Module):
         self.head = nn.Linear(self.encoder.out_features, 2 * config.latent_dim)  # type: ignore[arg-type]
         self.decoder = DECODERS[config.decoder](config)
         # Convolutions are about twice as fast on this layout, and uint8 frames have it already.
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and log-variance, each [N, D], of q(z|x) for images [N, C, H, W] in [0, 1]."""
+        """Return mean and log-variance of q(z|x), each [N, D], for unit images [N, C, H, W]."""
         mean, log_variance = self.head(self.encoder(images)).chunk(2, dim=1)
         return mean, log_variance.clamp(*_LOG_VARIANCE_RANGE)
 

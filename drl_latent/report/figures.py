@@ -77,7 +77,7 @@ def matrix_heat_map(
     for (r, c), value in np.ndenumerate(matrix):
         if not np.isfinite(value):
             continue
-        red, green, blue, _ = shown.cmap(shown.norm(value))
+        red, green, blue, _ = shown.to_rgba(np.asarray(value))
         bright = 0.299 * red + 0.587 * green + 0.114 * blue
         ink = "#111111" if bright > 0.5 else "#ffffff"
         axis.text(c, r, f"{value:.2f}", ha="center", va="center", fontsize=8, color=ink)
@@ -126,9 +126,7 @@ def success_by_part(summary: pd.DataFrame, names: Mapping[str, str], theme: Them
     figure = Figure(figsize=(6.8, 3.2))
     axis = figure.subplots()
     offsets = (np.arange(len(names)) - (len(names) - 1) / 2) * 0.2
-    for (agent, words), offset, colour in zip(
-        names.items(), offsets, AGENT_COLOURS, strict=False
-    ):
+    for (agent, words), offset, colour in zip(names.items(), offsets, AGENT_COLOURS, strict=False):
         rows = summary[summary["agent"] == agent].set_index("part").loc[parts]
         places = np.arange(len(parts)) + offset
         axis.vlines(places, rows["success_low"], rows["success_high"], color=colour, lw=2)

@@ -43,7 +43,6 @@ class _Page:
     def __init__(self, run: Path) -> None:
         self.sections: list[Section] = []
         self._folder = run / "figures"
-        self._folder.mkdir(exist_ok=True)
 
     def section(self, name: str, title: str, *text: str) -> Section:
         self.sections.append(Section(name, title, list(text)))
@@ -57,6 +56,7 @@ class _Page:
         kind: str = "svg",
     ) -> None:
         light, dark = draw(make, LIGHT, kind), draw(make, DARK, kind)
+        self._folder.mkdir(exist_ok=True)
         (self._folder / f"{name}.{kind}").write_bytes(light)
         self.sections[-1].figures.append(
             {

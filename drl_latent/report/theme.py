@@ -55,7 +55,7 @@ def themed(theme: Theme) -> Iterator[None]:
         "legend.frameon": False,
         "svg.hashsalt": "drl-latent",
     }
-    with mpl.rc_context(settings):
+    with mpl.rc_context(settings):  # type: ignore[arg-type]
         yield
 
 

@@ -1,0 +1,31 @@
+"""Small real things that many tests need, made once a session."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from drl_latent.checkpoint import Encoder
+from drl_latent.data import FrameDataset, collect
+from drl_latent.models import LatentModel, ModelConfig
+
+
+@pytest.fixture(scope="session")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> FrameDataset:
+    """200 frames of Reach with all factors varying."""
+    out = tmp_path_factory.mktemp("data") / "frames"
+    return collect("DrlLatent/Reach-v0", out, n=200, seed=0, progress=False)
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """An untrained encoder for 64x64 frames."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Encoder(LatentModel(ModelConfig()))
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The untrained encoder, saved."""
+    return str(encoder.save(tmp_path_factory.mktemp("encoders") / "encoder"))
