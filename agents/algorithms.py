@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,8 +37,6 @@ class Algorithm:
         Raises:
             UnknownNameError: The class has no such argument.
         """
-        import inspect
-
         known = set(inspect.signature(self.cls.__init__).parameters) - {"self", "policy", "env"}
         for name in overrides:
             if name not in known:
@@ -46,7 +46,9 @@ class Algorithm:
 
     def make(self, venv: VecEnv, settings: Mapping[str, Any], seed: int) -> BaseAlgorithm:
         """Return a new agent on `venv`."""
-        return self.cls("MlpPolicy", venv, seed=seed, device="cpu", **settings)
+        # A copy: A2C adds its optimiser to the policy's settings in place.
+        own = copy.deepcopy(dict(settings))
+        return self.cls("MlpPolicy", venv, seed=seed, device="cpu", **own)
 
     def make_policy(
         self, observed: spaces.Box, action: spaces.Box, settings: Mapping[str, Any]

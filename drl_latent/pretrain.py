@@ -48,7 +48,7 @@ class Optimization:
 
     steps: int = 20_000
     batch_size: int = 32
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     schedule: Schedule = "cosine"
     clip_norm: float = 1_000.0
     seed: int = 0

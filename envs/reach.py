@@ -24,8 +24,8 @@ _SHAPES = {
 }
 
 
-def _position(name: str) -> Factor:
-    return Factor(name, "state", low=-REACH, high=REACH, bins=18)
+def _position(name: str, default: int) -> Factor:
+    return Factor(name, "state", low=-REACH, high=REACH, bins=18, default=default)
 
 
 @register_env("Reach-v0", max_episode_steps=40)
@@ -49,10 +49,10 @@ class ReachEnv(FactorEnv):
             Factor("object_size", "geometry", values=(0.8, 1.0, 1.2), default=1),
             Factor("floor_hue", "appearance", values=HUES, default=3),
             Factor("light", "appearance", values=(0.5, 0.75, 1.0), default=2),
-            _position("effector_x"),
-            _position("effector_y"),
-            _position("object_x"),
-            _position("object_y"),
+            _position("effector_x", 4),
+            _position("effector_y", 4),
+            _position("object_x", 12),
+            _position("object_y", 12),
         )
     )
     SCENE = "reach.xml"
@@ -65,7 +65,7 @@ class ReachEnv(FactorEnv):
             case "object_hue":
                 for geoms in _SHAPES.values():
                     for geom in geoms:
-                        model.geom(geom).rgba[:3] = colorsys.hsv_to_rgb(float(value), 0.75, 1.0)
+                        model.geom(geom).rgba[:3] = colorsys.hsv_to_rgb(float(value), 0.9, 0.9)
             case "object_shape":
                 for shape, geoms in _SHAPES.items():
                     for geom in geoms:

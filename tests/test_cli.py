@@ -51,7 +51,7 @@ def test_smoke_run_has_all_it_promises(smoke: Path):
     summary = json.loads((smoke / "summary.json").read_text())
     assert set(summary["success"]) == {"id", "ood1", "ood2", "random", "true_state"}
     assert set(summary["metrics"]) == {"mig", "dci_disentanglement"}
-    assert set(summary["probe"]) >= {"object_hue", "object_shape", "floor_hue", "object_x"}
+    assert set(summary["probe"]) >= {"object_hue", "object_size", "floor_hue", "object_x"}
     assert summary["wall_seconds"] > 0
     assert summary["sessions"] == 1
     results = pd.read_parquet(smoke / "results.parquet")

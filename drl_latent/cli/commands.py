@@ -110,7 +110,7 @@ class Pretrain:
     """Optimisation steps."""
     batch_size: int = 32
     """Frames a step."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     """Peak learning rate."""
     latent_dim: int = 10
     """Number of latent dimensions."""

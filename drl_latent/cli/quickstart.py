@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from drl_latent.envs import Split
 
 ENV_ID = "DrlLatent/Reach-v0"
-VARIED = ("object_hue", "object_shape", "floor_hue")
+VARIED = ("object_hue", "object_size", "floor_hue")
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class Budget:
 FULL = Budget(
     frames=30_000,
     test_frames=6_000,
-    pretrain_steps=9_000,
-    latent_steps=60_000,
-    state_steps=50_000,
+    pretrain_steps=6_000,
+    latent_steps=50_000,
+    state_steps=40_000,
     n_envs=8,
     episodes=200,
-    seconds={"collect": 20, "pretrain": 330, "score": 25, "train": 100, "evaluate": 60},
+    seconds={"collect": 20, "pretrain": 240, "score": 25, "train": 100, "evaluate": 60},
 )
 SMOKE = Budget(
     frames=600,
@@ -167,7 +167,7 @@ class Quickstart:
                 out=self.out / "encoder",
                 steps=budget.pretrain_steps,
                 seed=self.seed,
-                beta=12.0,
+                beta=10.0,
                 likelihood="salient_gaussian",
             )
 

@@ -27,10 +27,10 @@ class ModelConfig:
 
     image_shape: tuple[int, int, int] = (64, 64, 3)
     latent_dim: int = 10
-    encoder: str = "patch"
+    encoder: str = "keypoint"
     decoder: str = "broadcast"
     encoder_width: int = 32
-    decoder_width: int = 48
+    decoder_width: int = 32
     decoded_size: int = 32
 
     def __post_init__(self) -> None:

@@ -74,11 +74,12 @@ class PatchEncoder(nn.Module):
 class KeypointEncoder(nn.Module):
     """A light encoder that reads positions off attention maps.
 
-    A 4x4 patch stem and one 3x3 convolution give a coarse feature map; the softmax of each of
-    `maps` channels over space gives an expected position (the spatial softmax of Finn et al. 2016,
-    "Deep Spatial Autoencoders for Visuomotor Learning", equation 2) and, as attention, the features
-    at that position. Positions also pass straight to the output, so that a code can be linear in
-    them from the first step on: codes then come out smooth in position instead of folded.
+    A 4x4 patch stem and one 3x3 convolution give a coarse feature map. The softmax of each of
+    `maps` logit maps over space gives an expected position (the spatial softmax of Finn et al.
+    2016, "Deep Spatial Autoencoders for Visuomotor Learning", section IV) and, as attention, the
+    features at that position. Features are mixed by a layer; positions pass straight to the output
+    and nowhere else, so that a code can hold them only linearly: where layers may mix the two, a
+    VAE is free to code position and colour together, folded, which agents learn from slowly.
     """
 
     maps = 8
@@ -100,9 +101,7 @@ class KeypointEncoder(nn.Module):
         self.sharpness = nn.Parameter(torch.zeros(self.maps, 1))
         grid = coordinate_grid(size // 4).flatten(2)[0].T
         self.register_buffer("grid", grid.contiguous(), persistent=False)
-        self.mix = nn.Sequential(
-            nn.Linear(self.maps * features + features, hidden), nn.SiLU()
-        )
+        self.mix = nn.Sequential(nn.Linear(self.maps * features + features, hidden), nn.SiLU())
         self.out_features = hidden + 2 * self.maps
 
     def forward(self, images: Tensor) -> Tensor:

@@ -36,10 +36,11 @@ def image_sheet(
         cell: Width of an image, inches.
     """
     columns = max(len(row) for row in rows)
-    height = cell * (1.28 if captions else 1.06)
+    gap = 0.34 if captions else 0.06
+    height = cell * (1 + gap)
     figure = Figure(figsize=(1.9 + columns * cell * 1.06, len(rows) * height))
     axes = figure.subplots(
-        len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": 0.06}
+        len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": gap}
     )
     for r, row in enumerate(rows):
         for c in range(columns):

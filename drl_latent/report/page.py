@@ -221,8 +221,8 @@ def _scores(page: _Page, folder: Path) -> None:
         "whole code at all.",
     )
     section.table = {
-        "head": ["metric", "part", "score"],
-        "rows": [[r["metric"], r["part"], f"{r['value']:.3f}"] for _, r in whole.iterrows()],
+        "head": ["metric", "score"],
+        "rows": [[_metric_words(r), f"{r['value']:.3f}"] for _, r in whole.iterrows()],
     }
     matrix = folder / "scores" / "importance.npy"
     if matrix.exists():
@@ -245,6 +245,18 @@ def _scores(page: _Page, folder: Path) -> None:
             "Probe: how well a small network reads each factor off the code of frames it has not "
             "seen.",
         )
+
+
+def _metric_words(row: Mapping[str, Any]) -> str:
+    """Name a part of a metric in words."""
+    names = {"mig": "MIG", "dci": "DCI", "probe": "probe", "linear_probe": "linear probe"}
+    parts = {"r2": "mean R² of continuous factors", "accuracy": "mean accuracy of discrete factors",
+             "informativeness": "informativeness, held out",
+             "informativeness_train": "informativeness, training rows"}  # fmt: skip
+    metric = names.get(row["metric"], row["metric"])
+    if row["part"] == row["metric"]:
+        return metric if row["metric"] in ("mig",) else f"{metric}: mean over factors"
+    return f"{metric}: {parts.get(row['part'], row['part'])}"
 
 
 def _success(page: _Page, folder: Path) -> None:
