@@ -232,7 +232,7 @@ def _log(logs: SummaryWriter, terms: Mapping[str, Tensor], rate: float, step: in
     for name, value in terms.items():
         logs.add_scalar(f"pretrain/{name}", value.item(), step)
     logs.add_scalar("pretrain/learning_rate", rate, step)
-    return ", ".join(f"{name} {value.item():.1f}" for name, value in terms.items())
+    return f"loss {terms['loss'].item():.1f}"
 
 
 def _log_reconstructions(

@@ -23,7 +23,7 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(max(0, int(seconds)), 60)
     return f"{minutes}:{rest:02d}"
 
 
@@ -52,7 +52,7 @@ def track(title: str, total: int, unit: str, done: int = 0, show: bool = True) -
     if console.is_terminal:
         columns = (
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TextColumn("{task.fields[speed]}"),
             TimeElapsedColumn(),
@@ -77,6 +77,7 @@ def track(title: str, total: int, unit: str, done: int = 0, show: bool = True) -
         console.print(
             f"  {title}: {count:,} of {total:,} {unit}, {speed():,.0f}/s, {left} left {note}",
             highlight=False,
+            soft_wrap=True,
         )
 
     last_note = ""
@@ -94,4 +95,5 @@ def track(title: str, total: int, unit: str, done: int = 0, show: bool = True) -
         f"  {title}: {count:,} {unit} in {_clock(time.monotonic() - start)} "
         f"({speed():,.0f}/s) {last_note}",
         highlight=False,
+        soft_wrap=True,
     )

@@ -11,27 +11,41 @@ from typing import Any, ClassVar, Literal, get_args
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from drl_latent.envs.cameras import Camera
+from drl_latent.envs.factor_scene import IMAGE_SIZES, FactorScene, Observation
 from drl_latent.envs.factors import FactorSpace, Value
-from drl_latent.envs.rendering import OffscreenRenderer, Quality, mujoco
-from drl_latent.envs.splits import Split, resolve_split
+from drl_latent.envs.rendering import Quality, mujoco
+from drl_latent.envs.splits import Split
 from drl_latent.registry import Registry, UnknownNameError
 
-Observation = Literal["pixels", "dict", "state"]
+__all__ = [
+    "ENVIRONMENTS",
+    "IMAGE_SIZES",
+    "NAMESPACE",
+    "FactorEnv",
+    "Observation",
+    "Reward",
+    "make_env",
+    "register_env",
+]
+
 Reward = Literal["dense", "sparse"]
-IMAGE_SIZES = (64, 84, 128)
 NAMESPACE = "DrlLatent"
+ADAPTED = "factorize:"
+"""What the id of an adapted environment begins with, e.g. ``"factorize:Pusher-v5"``."""
 
 
-class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
+class FactorEnv(FactorScene):
     """A robot task seen by a camera, with factors of variation.
 
     At each reset the factors that are not state are drawn from the partition of the split (from
     all combinations without one); state factors are drawn uniformly. What an episode draws lives
     here, so it also holds for resets that pass no options, as vectorised environments do.
 
-    A task is a subclass with the class attributes below and the five hooks at the end.
+    A task is a subclass with the class attributes below, the three hooks at the end, and the last
+    three of `FactorScene`.
 
     Args:
         split: A `Split`, its dict, or the name of a kind; None for all combinations.
@@ -50,8 +64,6 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
     Raises:
         ValueError: A name is unknown (the nearest is suggested), or the split does not fit.
     """
-
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 20}  # noqa: RUF012
 
     FACTORS: ClassVar[FactorSpace]
     """All factors of the task, state factors last."""
@@ -75,35 +87,26 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
         render_mode: str | None = "rgb_array",
         render_size: int = 256,
     ) -> None:
-        for kind, given, choices in (
-            ("observation", observation, get_args(Observation)),
-            ("reward", reward, get_args(Reward)),
-        ):
-            if given not in choices:
-                raise UnknownNameError(kind, given, choices)
-        if image_size not in IMAGE_SIZES:
-            raise ValueError(f"image_size must be one of {IMAGE_SIZES}, got {image_size!r}.")
-        if render_mode not in (None, "rgb_array"):
-            raise UnknownNameError("render mode", render_mode, ["rgb_array"])
-        self.render_mode = render_mode
-        self.factor_space = self._varied(factors)
-        self.split = (
-            None
-            if split is None
-            else resolve_split(split, partition, self.factor_space, split_seed)
+        if reward not in get_args(Reward):
+            raise UnknownNameError("reward", reward, get_args(Reward))
+        super().__init__(
+            self.FACTORS,
+            self._varied(factors),
+            split=split,
+            partition=partition,
+            split_seed=split_seed,
+            image_size=image_size,
+            observation=observation,
+            quality=quality,
+            render_mode=render_mode,
+            render_size=render_size,
         )
-        self.partition = partition
-        self._allowed = None if self.split is None else self.split.indices(partition)
-        self.image_size, self.observation, self.reward = image_size, observation, reward
-        self._quality, self._render_size = quality, render_size
-        self._renderers: dict[int, OffscreenRenderer] = {}
-
+        self.reward = reward
         scene = Path(__file__).parent / "assets" / self.SCENE
         self.model = mujoco.MjModel.from_xml_path(str(scene))
         # Factors change the model in place; this copy is what they are relative to.
         self.pristine = copy.copy(self.model)
         self.data = mujoco.MjData(self.model)
-        self._values: dict[str, Value] = {}
         self._set_factors({f.name: f.level(f.default) for f in self.FACTORS})
         mujoco.mj_forward(self.model, self.data)
 
@@ -138,11 +141,7 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
 
     def step(self, action: NDArray[np.float32]) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Apply `action`, float [A] in ``[-1, 1]`` (clipped), for `FRAME_SKIP` simulation steps."""
-        command = np.asarray(action, dtype=np.float64)
-        if command.shape != self.action_space.shape or not np.isfinite(command).all():
-            raise ValueError(
-                f"An action is a finite array of shape {self.action_space.shape}, got {action!r}."
-            )
+        command = self._check_action(action)
         self.data.ctrl[:] = np.clip(command, self._low, self._high)
         mujoco.mj_step(self.model, self.data, nstep=self.FRAME_SKIP)
         # Positions lag one step behind after mj_step; what is shown and rewarded must not.
@@ -150,83 +149,6 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
         info = self._info()
         reward = self._dense_reward() if self.reward == "dense" else float(info["is_success"]) - 1
         return self._observe(), reward, False, False, info
-
-    def render(self) -> NDArray[np.uint8] | None:
-        """Return the camera's image, uint8 [render_size, render_size, 3]."""
-        return None if self.render_mode is None else self._image(self._render_size)
-
-    def close(self) -> None:
-        """Free the rendering contexts."""
-        for renderer in self._renderers.values():
-            renderer.close()
-        self._renderers.clear()
-
-    # --- Factors -------------------------------------------------------------------------------
-
-    @property
-    def factor_values(self) -> NDArray[np.float32]:
-        """The current values, float32 [K], of `factor_space`; state factors as they are now."""
-        current = self._values | self._read_state()
-        return np.array([f.number(current[f.name]) for f in self.factor_space], dtype=np.float32)
-
-    def render_factors(self, indices: ArrayLike) -> NDArray[np.uint8]:
-        """Render combinations of level indices, int [N, K], to uint8 [N, H, W, 3].
-
-        The episode that runs is left as it was.
-
-        Raises:
-            ValueError: The shape is wrong or an index is out of range.
-        """
-        return self.render_values(self.factor_space.values(indices))
-
-    def render_values(self, values: ArrayLike) -> NDArray[np.uint8]:
-        """Render combinations of values, float [N, K], to uint8 [N, H, W, 3].
-
-        Raises:
-            ValueError: The shape is wrong.
-        """
-        rows = np.asarray(values, dtype=np.float32)
-        if rows.ndim != 2 or rows.shape[1] != len(self.factor_space):
-            raise ValueError(
-                f"Expected values of shape [N, {len(self.factor_space)}], one column for each of "
-                f"{list(self.factor_space.names)}, got {list(rows.shape)}."
-            )
-        kind = mujoco.mjtState.mjSTATE_INTEGRATION
-        state = np.empty(mujoco.mj_stateSize(self.model, kind))
-        mujoco.mj_getState(self.model, self.data, state, kind)
-        before = dict(self._values)
-        images = np.empty((len(rows), self.image_size, self.image_size, 3), np.uint8)
-        levels = [f.levels if isinstance(f.levels[0], str) else None for f in self.factor_space]
-        try:
-            for row, image in zip(rows, images, strict=True):
-                self._set_factors(
-                    {
-                        name: float(number) if named is None else named[int(number)]
-                        for name, named, number in zip(
-                            self.factor_space.names, levels, row, strict=True
-                        )
-                    }
-                )
-                mujoco.mj_forward(self.model, self.data)
-                self._image(self.image_size, out=image)
-        finally:
-            self._set_factors(before)
-            mujoco.mj_setState(self.model, self.data, state, kind)
-            mujoco.mj_forward(self.model, self.data)
-        return images
-
-    def sample_factor_values(self, n: int, rng: np.random.Generator) -> NDArray[np.float32]:
-        """Draw `n` rows of values, float32 [n, K], for `render_values`.
-
-        Reset factors come uniformly from the partition, state factors uniformly from their ranges.
-        """
-        values = self.factor_space.sample_values(n, rng)
-        if self._allowed is not None:
-            space = self.factor_space.reset
-            rows = self._allowed[rng.integers(len(self._allowed), size=n)]
-            columns = [self.factor_space.column(name) for name in space.names]
-            values[:, columns] = space.values(rows)
-        return values
 
     def _varied(self, factors: Iterable[str] | None) -> FactorSpace:
         if factors is None:
@@ -236,38 +158,6 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
         return self.FACTORS.select(
             [*self.FACTORS.reset.select(factors).names, *self.FACTORS.state.names]
         )
-
-    def _parse_options(self, options: dict[str, Any] | None) -> dict[str, Value]:
-        for key in options or {}:
-            if key != "factors":
-                raise UnknownNameError("reset option", key, ["factors"])
-        asked = (options or {}).get("factors", {})
-        if not isinstance(asked, Mapping):
-            raise ValueError(f'options["factors"] maps names to levels, got {asked!r}.')
-        return {name: self.factor_space[name].parse(level) for name, level in asked.items()}
-
-    def _draw_reset_factors(self, asked: Mapping[str, Value]) -> dict[str, Value]:
-        space = self.factor_space.reset
-        values = {f.name: f.level(f.default) for f in self.FACTORS.reset}
-        if not len(space):
-            return values
-        if self._allowed is None:
-            row = space.sample(1, self.np_random)[0]
-        else:
-            match = np.ones(len(self._allowed), dtype=bool)
-            for k, factor in enumerate(space):
-                if factor.name in asked:
-                    number = factor.number(asked[factor.name])
-                    match &= self._allowed[:, k] == int(factor.index_of(number))
-            if not match.any():
-                wanted = {name: v for name, v in asked.items() if name in space}
-                raise ValueError(
-                    f"Part {self.partition!r} of the split has no combination with {wanted}; "
-                    "ask for another level, or use another partition."
-                )
-            row = self.np_random.choice(self._allowed[match])
-        values |= {f.name: f.level(int(i)) for f, i in zip(space, row, strict=True)}
-        return values | {name: v for name, v in asked.items() if name in space}
 
     def _draw_state(self, fixed: Mapping[str, Value]) -> dict[str, Value]:
         """Draw the state factors that are not `fixed`, uniformly over their ranges."""
@@ -281,34 +171,11 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
             self._set_factor(name, value)
         self._values |= values
 
-    # --- Observations --------------------------------------------------------------------------
-
-    def _make_observation_space(self) -> spaces.Space[Any]:
-        def unbounded(vector: NDArray[np.float32]) -> spaces.Box:
-            return spaces.Box(-np.inf, np.inf, vector.shape, np.float32)
-
-        image = spaces.Box(0, 255, (self.image_size, self.image_size, 3), np.uint8)
-        if self.observation == "pixels":
-            return image
-        if self.observation == "state":
-            return unbounded(self._true_state())
-        return spaces.Dict({"image": image, "proprioception": unbounded(self._proprioception())})
-
-    def _observe(self) -> Any:
-        if self.observation == "state":
-            return self._true_state()
-        image = self._image(self.image_size)
-        if self.observation == "pixels":
-            return image
-        return {"image": image, "proprioception": self._proprioception()}
-
-    def _image(self, size: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        if size not in self._renderers:
-            self._renderers[size] = OffscreenRenderer(self.model, size, self.CAMERA, self._quality)
-        return self._renderers[size].render(self.data, out)
+    def _camera(self) -> Camera:
+        return self.CAMERA
 
     def _info(self) -> dict[str, Any]:
-        return {"factors": self.factor_values, "is_success": self._is_success()}
+        return super()._info() | {"is_success": self._is_success()}
 
     # --- What a task defines -------------------------------------------------------------------
 
@@ -317,24 +184,22 @@ class FactorEnv(gym.Env[Any, NDArray[np.float32]]):
         """Change the model or the state in place so that factor `name` has `value`."""
 
     @abstractmethod
-    def _read_state(self) -> dict[str, float]:
-        """Return what the state factors are now."""
-
-    @abstractmethod
-    def _proprioception(self) -> NDArray[np.float32]:
-        """Return what the robot knows of itself, float32 [P]."""
-
-    @abstractmethod
-    def _true_state(self) -> NDArray[np.float32]:
-        """Return all that the task depends on, float32 [S]."""
-
-    @abstractmethod
     def _is_success(self) -> bool:
         """Return whether the task is done in the current state."""
 
     @abstractmethod
     def _dense_reward(self) -> float:
         """Return the shaped reward of the current state."""
+
+    def expert_action(self) -> NDArray[np.float32]:
+        """Return what a scripted expert, which knows the true state, does now, float32 [A].
+
+        A task defines it to show that it can be solved; it changes nothing.
+
+        Raises:
+            NotImplementedError: This environment has no expert.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no scripted expert.")
 
 
 ENVIRONMENTS: Registry[type[FactorEnv]] = Registry("environment")
@@ -363,11 +228,20 @@ def register_env(name: str, *, max_episode_steps: int) -> Any:
 
 
 def make_env(env_id: str, **kwargs: Any) -> gym.Env[Any, Any]:
-    """Make a registered environment, as `gymnasium.make` does.
+    """Make a registered environment, as `gymnasium.make` does, or an adapted one.
+
+    Args:
+        env_id: An id, e.g. ``"DrlLatent/Reach-v0"``; or ``"factorize:"`` and the id of another
+            MuJoCo environment, e.g. ``"factorize:Pusher-v5"``, for what `factorize` gives.
+        kwargs: Keyword arguments of the environment, or of `factorize`.
 
     Raises:
         UnknownNameError: There is none of this id; the nearest of ours is suggested.
     """
+    if env_id.startswith(ADAPTED):
+        from drl_latent.envs.factorize import factorize  # it builds on this module
+
+        return factorize(env_id.removeprefix(ADAPTED), **kwargs)
     if env_id not in gym.registry:
         raise UnknownNameError("environment", env_id, ENVIRONMENTS)
     return gym.make(env_id, **kwargs)

@@ -32,9 +32,12 @@ class Factor:
         bins: Number of equal bins of a range, at least 1.
         default: Index of the level that the factor has where nothing else is asked for; the
             first value of a list and the middle bin of a range unless given.
+        circular: Whether the values lie on a circle, as a hue or an angle does: the highest is
+            next to the lowest, and there is no end. A circular range has period ``high - low``.
 
     Raises:
-        ValueError: The levels are not given in one of the two ways, or are not distinct.
+        ValueError: The levels are not given in one of the two ways, are not distinct, or are
+            strings on a circle.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Factor:
     high: float | None = None
     bins: int | None = None
     default: int = -1
+    circular: bool = False
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -68,14 +72,34 @@ class Factor:
             )
         elif self.bins < 1:
             raise ValueError(f"Factor {self.name!r}: bins must be 1 or more, got {self.bins}.")
+        if self.circular and self.is_categorical:
+            raise ValueError(f"Factor {self.name!r}: strings have no order, so no circle either.")
         if self.default == -1:
-            object.__setattr__(self, "default", 0 if self.values is not None else self.size // 2)
+            object.__setattr__(self, "default", self._usual_default)
         self.level(self.default)
+
+    def __repr__(self) -> str:
+        shown = {k: v for k, v in self.to_dict().items() if k not in ("name", "kind")}
+        if self.default == self._usual_default:
+            shown.pop("default")
+        if self.values is not None:
+            shown["values"] = self.values
+        settings = "".join(f", {name}={value!r}" for name, value in shown.items())
+        return f"Factor({self.name!r}, {self.kind!r}{settings})"
+
+    @property
+    def _usual_default(self) -> int:
+        return 0 if self.values is not None else self.size // 2
 
     @property
     def is_range(self) -> bool:
         """Whether the factor is a continuous range rather than a list."""
         return self.values is None
+
+    @property
+    def is_categorical(self) -> bool:
+        """Whether the values are strings, which have no order."""
+        return self.values is not None and isinstance(self.values[0], str)
 
     @property
     def levels(self) -> tuple[Value, ...]:
@@ -96,10 +120,14 @@ class Factor:
     @property
     def numbers(self) -> NDArray[np.float32]:
         """The levels as numbers, float32 [size]; a string stands as its index."""
-        levels = self.levels
-        if isinstance(levels[0], str):
-            return np.arange(len(levels), dtype=np.float32)
-        return np.asarray(levels, dtype=np.float32)
+        if self.is_categorical:
+            return np.arange(self.size, dtype=np.float32)
+        return np.asarray(self.levels, dtype=np.float32)
+
+    @property
+    def order(self) -> NDArray[np.int64]:
+        """Indices of the levels from the lowest value to the highest, int [size]."""
+        return np.argsort(self.numbers, kind="stable")
 
     def level(self, index: int) -> Value:
         """Return the value at `index`.
@@ -149,9 +177,75 @@ class Factor:
         return float(self.levels.index(value)) if isinstance(value, str) else float(value)
 
     def index_of(self, numbers: ArrayLike) -> NDArray[np.int64]:
-        """Return the index of the level nearest to each of `numbers` (any shape)."""
+        """Return the index of the level nearest to each of `numbers` (any shape).
+
+        A number outside the range gives the level at its end, or on a circular range that of the
+        number some turns away.
+        """
         array = np.asarray(numbers, dtype=np.float64)
+        if self.circular and self.low is not None and self.high is not None:
+            array = self.low + np.mod(array - self.low, self.high - self.low)
         return np.abs(array[..., None] - self.numbers).argmin(axis=-1)
+
+    def parse_index(self, given: Any) -> int:
+        """Return the index of the level that a user named, as `parse` reads it.
+
+        Raises:
+            ValueError: It is not one of the values, or lies outside the range.
+        """
+        return int(self.index_of(self.number(self.parse(given))))
+
+    def parse_indices(self, given: Any) -> NDArray[np.int64]:
+        """Return the sorted indices, int [n], of the levels that a user named: one, or a list.
+
+        Raises:
+            ValueError: There is none, one is unknown, or one is named twice.
+        """
+        many = isinstance(given, (Sequence, np.ndarray)) and not isinstance(given, str)
+        found = [self.parse_index(one) for one in (given if many else [given])]
+        if not found or len(set(found)) < len(found):
+            raise ValueError(
+                f"Factor {self.name!r}: name one or more levels, each once, got {given!r}; there "
+                f"are {self.describe()}."
+            )
+        return np.sort(np.array(found, dtype=np.int64))
+
+    def restrict(self, given: Any) -> Factor:
+        """Return this factor with only the levels that are named (indices or values, or one).
+
+        Neighbouring bins of a range stay a range; other choices of bins become the list of their
+        centres. The default stays where it is kept, else it becomes the first level that is.
+
+        Raises:
+            ValueError: There is none, one is unknown, or one is named twice.
+        """
+        kept = self.parse_indices(given)
+        default = int(np.flatnonzero(kept == self.default)[0]) if self.default in kept else 0
+        if self.low is None or self.high is None or len(kept) <= kept[-1] - kept[0]:
+            values = tuple(self.levels[i] for i in kept)
+            return Factor(
+                self.name, self.kind, values=values, default=default, circular=self.circular
+            )
+        # The bounds themselves at the ends: arithmetic could miss them by a rounding error.
+        width = (self.high - self.low) / self.size
+        last = int(kept[-1]) + 1
+        return Factor(
+            self.name,
+            self.kind,
+            low=self.low + int(kept[0]) * width if kept[0] else self.low,
+            high=self.low + last * width if last < self.size else self.high,
+            bins=len(kept),
+            default=default,
+            circular=self.circular and len(kept) == self.size,
+        )
+
+    def hold(self, given: Any) -> Factor:
+        """Return this factor with one value only: a level's index, or any value it can take.
+
+        Raises:
+            ValueError: It is not one of the values, or lies outside the range.
+        """
+        return Factor(self.name, self.kind, values=(self.parse(given),), circular=self.circular)
 
     def describe(self) -> str:
         """Say in a few words which values there are."""
@@ -166,7 +260,9 @@ class Factor:
             shown["values"] = list(self.values)
         else:
             shown |= {"low": self.low, "high": self.high, "bins": self.bins}
-        return shown | {"default": self.default}
+        shown["default"] = self.default
+        # Left out where it is false, so that what was saved before it existed compares equal.
+        return shown | {"circular": True} if self.circular else shown
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Factor:
@@ -240,7 +336,12 @@ class FactorSpace:
         return self.factors[self.column(name)]
 
     def __repr__(self) -> str:
-        rows = "".join(f"\n  {f.name} ({f.kind}): {f.describe()}" for f in self.factors)
+        rows = ""
+        for f in self.factors:
+            default = f.levels[f.default]
+            shown = default if isinstance(default, str) else f"{default:g}"
+            turns = "; circular" if f.circular else ""
+            rows += f"\n  {f.name} ({f.kind}): {f.describe()}; default {shown}{turns}"
         return f"FactorSpace of {len(self)} factors, {self.size:,} combinations:{rows}"
 
     def column(self, name: str) -> int:
@@ -257,6 +358,34 @@ class FactorSpace:
         """Return the space of the named factors only, in this space's order."""
         wanted = {self.column(name) for name in names}
         return FactorSpace(tuple(f for i, f in enumerate(self.factors) if i in wanted))
+
+    def restrict(self, levels: Mapping[str, Any]) -> FactorSpace:
+        """Return this space with fewer levels of some factors.
+
+        Args:
+            levels: Factor name to the levels that are kept, indices or values: ``{"hue": [0, 2]}``.
+
+        Raises:
+            ValueError: A name or a level is unknown (the nearest, or the valid ones, are given),
+                a level is named twice, or none is.
+        """
+        return self._replace({name: self[name].restrict(kept) for name, kept in levels.items()})
+
+    def hold(self, values: Mapping[str, Any]) -> FactorSpace:
+        """Return this space with some factors held at one value: ``{"light": 1}``.
+
+        The factors stay, as columns that never change.
+
+        Args:
+            values: Factor name to the index of a level, or to a value.
+
+        Raises:
+            ValueError: A name or a value is unknown; the nearest, or the valid ones, are given.
+        """
+        return self._replace({name: self[name].hold(value) for name, value in values.items()})
+
+    def _replace(self, changed: Mapping[str, Factor]) -> FactorSpace:
+        return FactorSpace(tuple(changed.get(f.name, f) for f in self.factors))
 
     def check(self, indices: ArrayLike) -> NDArray[np.int64]:
         """Return `indices` as an int64 array [N, K] after checking it.
@@ -281,14 +410,30 @@ class FactorSpace:
     def to_flat(self, indices: ArrayLike) -> NDArray[np.int64]:
         """Return the flat ids, int [N], of combinations [N, K]."""
         array = self.check(indices)
+        self._check_countable()
         return np.ravel_multi_index(tuple(array.T), tuple(self.cardinalities)).astype(np.int64)
 
     def from_flat(self, ids: ArrayLike) -> NDArray[np.int64]:
-        """Return the combinations, int [N, K], of flat ids [N]."""
-        array = np.atleast_1d(np.asarray(ids, dtype=np.int64))
+        """Return the combinations, int [N, K], of flat ids [N].
+
+        Raises:
+            ValueError: An id is not a whole number, or out of range.
+        """
+        array = np.atleast_1d(np.asarray(ids))
+        if array.size and array.dtype.kind not in "iu":
+            raise ValueError(f"Flat ids are whole numbers, got {array.dtype}.")
+        self._check_countable()
+        array = array.astype(np.int64)
         if array.size and (array.min() < 0 or array.max() >= self.size):
             raise ValueError(f"Flat ids run from 0 to {self.size - 1}, got {array.tolist()[:8]}.")
         return np.stack(np.unravel_index(array, tuple(self.cardinalities)), axis=1)
+
+    def _check_countable(self) -> None:
+        if self.size > np.iinfo(np.int64).max:
+            raise ValueError(
+                f"{self.size:,} combinations are too many to number with 64 bits; use arrays of "
+                "level indices, or fewer factors (select)."
+            )
 
     def values(self, indices: ArrayLike) -> NDArray[np.float32]:
         """Return the values, float32 [N, K], of combinations [N, K]."""
@@ -297,8 +442,17 @@ class FactorSpace:
         return np.stack(columns, axis=1) if columns else np.empty((len(array), 0), np.float32)
 
     def indices(self, values: ArrayLike) -> NDArray[np.int64]:
-        """Return the nearest combinations, int [N, K], to values [N, K]."""
+        """Return the nearest combinations, int [N, K], to values [N, K].
+
+        Raises:
+            ValueError: The shape is wrong.
+        """
         array = np.atleast_2d(np.asarray(values, dtype=np.float64))
+        if array.ndim != 2 or array.shape[1] != len(self):
+            raise ValueError(
+                f"Expected values of shape [N, {len(self)}], one column for each of "
+                f"{list(self.names)}, got {list(np.shape(values))}."
+            )
         return np.stack([f.index_of(array[:, k]) for k, f in enumerate(self.factors)], axis=1)
 
     def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import colorsys
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,8 +9,17 @@ from numpy.typing import NDArray
 
 from drl_latent.envs.base import FactorEnv, register_env
 from drl_latent.envs.factors import Factor, FactorSpace, Value
+from drl_latent.envs.scene import (
+    HUES,
+    LIGHTS,
+    geoms_of,
+    paint,
+    position,
+    scale,
+    set_light,
+    show_shape,
+)
 
-HUES = (0.0, 0.2, 0.4, 0.6, 0.8)
 REACH = 0.36
 """Half the width of the square that effector and object move in, metres."""
 SUCCESS_RADIUS = 0.08
@@ -22,10 +30,6 @@ _SHAPES = {
     "cylinder": ("object_cylinder",),
     "cross": ("object_bar_x", "object_bar_y"),
 }
-
-
-def _position(name: str, default: int) -> Factor:
-    return Factor(name, "state", low=-REACH, high=REACH, bins=18, default=default)
 
 
 @register_env("Reach-v0", max_episode_steps=40)
@@ -48,11 +52,11 @@ class ReachEnv(FactorEnv):
             Factor("object_shape", "geometry", values=tuple(_SHAPES)),
             Factor("object_size", "geometry", values=(0.8, 1.0, 1.2), default=1),
             Factor("floor_hue", "appearance", values=HUES, default=3),
-            Factor("light", "appearance", values=(0.5, 0.75, 1.0), default=2),
-            _position("effector_x", 4),
-            _position("effector_y", 4),
-            _position("object_x", 12),
-            _position("object_y", 12),
+            Factor("light", "appearance", values=LIGHTS, default=2),
+            position("effector_x", REACH, 4),
+            position("effector_y", REACH, 4),
+            position("object_x", REACH, 12),
+            position("object_y", REACH, 12),
         )
     )
     SCENE = "reach.xml"
@@ -63,23 +67,15 @@ class ReachEnv(FactorEnv):
         model, data = self.model, self.data
         match name:
             case "object_hue":
-                for geoms in _SHAPES.values():
-                    for geom in geoms:
-                        model.geom(geom).rgba[:3] = colorsys.hsv_to_rgb(float(value), 0.9, 0.9)
+                paint(model, geoms_of(_SHAPES), float(value), saturation=0.75, value=1.0)
             case "object_shape":
-                for shape, geoms in _SHAPES.items():
-                    for geom in geoms:
-                        model.geom(geom).rgba[3] = float(shape == value)
+                show_shape(model, _SHAPES, str(value))
             case "object_size":
-                for geoms in _SHAPES.values():
-                    for geom in geoms:
-                        model.geom(geom).size[:] = self.pristine.geom(geom).size * float(value)
+                scale(model, self.pristine, geoms_of(_SHAPES), float(value))
             case "floor_hue":
-                model.geom("floor").rgba[:3] = colorsys.hsv_to_rgb(float(value), 0.5, 0.35)
+                paint(model, ["floor"], float(value), saturation=0.35, value=0.45)
             case "light":
-                model.light("lamp").diffuse[:] = 0.5 * float(value)
-                model.vis.headlight.diffuse[:] = 0.3 * float(value)
-                model.vis.headlight.ambient[:] = 0.35 * float(value)
+                set_light(model, self.pristine, float(value))
             case "effector_x" | "effector_y":
                 data.joint(name).qpos[0] = float(value)
             case "object_x":
@@ -108,6 +104,11 @@ class ReachEnv(FactorEnv):
         return np.concatenate([self._proprioception(), self.data.mocap_pos[0, :2]]).astype(
             np.float32
         )
+
+    def expert_action(self) -> NDArray[np.float32]:
+        """Go straight to the object."""
+        error = self.data.mocap_pos[0, :2] - self.data.qpos
+        return np.clip(10 * error, -1, 1).astype(np.float32)
 
     def _distance(self) -> float:
         return float(np.linalg.norm(self.data.qpos - self.data.mocap_pos[0, :2]))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drl_latent.envs.base import FactorEnv
+from drl_latent.envs.factor_scene import FactorScene
 
 _MOST_FRAMES = 8
 
@@ -27,7 +27,7 @@ class FactorSheet:
     captions: tuple[tuple[str, ...], ...]
 
 
-def factor_sheet(env: FactorEnv) -> FactorSheet:
+def factor_sheet(env: FactorScene) -> FactorSheet:
     """Render each factor of an environment through its levels, the others at their defaults.
 
     Ranges are shown at up to 8 of their levels.

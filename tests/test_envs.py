@@ -9,7 +9,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 from stable_baselines3.common.env_util import make_vec_env
 
-from drl_latent.envs import ENVIRONMENTS, FactorEnv, make_env, make_split
+from drl_latent.envs import ENVIRONMENTS, FactorEnv, arm_reach, make_env, make_split
 from drl_latent.envs.base import NAMESPACE
 from drl_latent.envs.rendering import OffscreenRenderer, choose_gl_backend
 from drl_latent.envs.sheets import factor_sheet
@@ -68,7 +68,9 @@ def test_every_factor_is_set_read_back_and_seen(env: FactorEnv):
         other = rows.copy()
         other[0, k] = 0 if factor.default != 0 else factor.size - 1
         changed = env.render_factors(other)[0]
-        assert (changed != before).any(), f"{factor.name} does not show"
+        # How heavy a thing is shows when it moves, not in the first image.
+        seen = factor.kind != "dynamics"
+        assert (changed != before).any() == seen, f"{factor.name} shows: {not seen}"
         env.reset(seed=0, options={"factors": {factor.name: int(other[0, k])}})
         np.testing.assert_allclose(
             env.factor_values[k], factor.numbers[other[0, k]], atol=1e-5, err_msg=factor.name
@@ -146,7 +148,7 @@ def test_auto_resets_of_vector_environments_stay_inside():
 
 def test_two_environments_do_not_share_factors(env: FactorEnv):
     other = type(env)()
-    name = env.factor_space.reset.names[0]
+    name = next(f.name for f in env.factor_space.reset if f.kind != "dynamics")
     env.reset(seed=0, options={"factors": {name: 0}})
     frame = env.render()
     other.reset(seed=0, options={"factors": {name: 1}})
@@ -191,18 +193,16 @@ def test_wrong_arguments_say_what_to_do(kwargs: dict, says: str):
         ENVIRONMENTS["DrlLatent/Reach-v0"](**kwargs).reset()
 
 
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
+def test_wrong_reset_options_say_what_to_do(env: FactorEnv):
+    first = next(iter(env.factor_space))
+    for options, says in (
         ({"factor": {}}, "Did you mean 'factors'"),
-        ({"factors": {"object_hu": 0}}, "Did you mean 'object_hue'"),
-        ({"factors": {"object_hue": 9}}, "index from 0 to 4"),
+        ({"factors": {first.name[:-1]: 0}}, f"Did you mean '{first.name}'"),
+        ({"factors": {first.name: first.size}}, f"index from 0 to {first.size - 1}"),
         ({"factors": [1]}, "maps names to levels"),
-    ],
-)
-def test_wrong_reset_options_say_what_to_do(env: FactorEnv, options: dict, says: str):
-    with pytest.raises(ValueError, match=says):
-        env.reset(options=options)
+    ):
+        with pytest.raises(ValueError, match=says):
+            env.reset(options=options)
 
 
 def test_unknown_environment_names_the_nearest():
@@ -218,8 +218,10 @@ def test_wrong_factor_arrays_are_refused(env: FactorEnv, wrong: np.ndarray):
 
 def test_wrong_actions_are_refused(env: FactorEnv):
     env.reset(seed=0)
-    with pytest.raises(ValueError, match="finite array of shape"):
-        env.step(np.array([np.nan, 0.0]))
+    (size,) = env.action_space.shape or ()
+    for wrong in (np.full(size, np.nan), np.zeros(size + 1), np.zeros((1, size))):
+        with pytest.raises(ValueError, match="finite array of shape"):
+            env.step(wrong)
 
 
 def test_closed_renderer_says_so(env: FactorEnv):
@@ -243,23 +245,62 @@ def test_sheet_has_a_row_a_factor(env: FactorEnv):
     assert all(len(i) == len(c) for i, c in zip(sheet.images, sheet.captions, strict=True))
 
 
-def test_reach_is_solved_from_true_state_and_not_by_chance():
-    env = gym.make("DrlLatent/Reach-v0", observation="state")
+@pytest.mark.parametrize("env_id", IDS)
+def test_expert_succeeds_and_chance_does_not(env_id: str):
+    env = make_env(env_id, observation="state", reward="sparse")
+    base = env.unwrapped
+    rng = np.random.default_rng(0)
 
-    def rate(policy) -> float:
+    def rate(choose, seeds: int) -> float:
         wins = 0
-        for seed in range(60):
-            state, _ = env.reset(seed=seed)
+        for seed in range(seeds):
+            env.reset(seed=seed)
             over = False
             while not over:
-                state, _, _, over, info = env.step(policy(state))
+                action = choose()
+                assert env.action_space.contains(action)
+                *_, over, info = env.step(action)
             wins += info["is_success"]
-        return wins / 60
+        return wins / seeds
 
-    rng = np.random.default_rng(0)
-    assert rate(lambda s: np.clip((s[4:] - s[:2]) * 10, -1, 1)) >= 0.95
-    assert rate(lambda s: rng.uniform(-1, 1, 2)) <= 0.15
+    assert rate(base.expert_action, 100) >= 0.95
+    low, high = env.action_space.low, env.action_space.high
+    assert rate(lambda: rng.uniform(low, high).astype(np.float32), 60) <= 0.15
     env.close()
+
+
+def test_expert_reads_the_state_and_changes_nothing(env: FactorEnv):
+    env.reset(seed=0)
+    values = env.factor_values
+    first = env.expert_action()
+    np.testing.assert_array_equal(env.expert_action(), first)
+    np.testing.assert_array_equal(env.factor_values, values)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_rewards_say_what_success_is(env_id: str):
+    dense, sparse = (make(env_id, observation="state", reward=r) for r in ("dense", "sparse"))
+    dense_rewards, successes = [], []
+    for seed in range(3):
+        dense.reset(seed=seed)
+        sparse.reset(seed=seed)
+        for _ in range(gym.spec(env_id).max_episode_steps or 0):
+            action = dense.expert_action()
+            _, shaped, *_, info = dense.step(action)
+            _, plain, *_ = sparse.step(action)
+            assert plain == (0.0 if info["is_success"] else -1.0)
+            dense_rewards.append(shaped)
+            successes.append(info["is_success"])
+    done = np.array(successes)
+    assert done.any()
+    assert not done.all()
+    assert np.array(dense_rewards)[done].min() > np.array(dense_rewards)[~done].max()
+
+
+def test_base_without_an_expert_says_so():
+    env = make("DrlLatent/Reach-v0", observation="state")
+    with pytest.raises(NotImplementedError, match="ReachEnv has no scripted expert"):
+        FactorEnv.expert_action(env)
 
 
 def test_reach_rewards():
@@ -274,3 +315,87 @@ def test_reach_rewards():
         assert info["is_success"]
         assert there > away
         assert reward == "dense" or (away, there) == (-1.0, 0.0)
+
+
+def test_arm_angles_and_hand_positions_agree():
+    rng = np.random.default_rng(0)
+    env = make("DrlLatent/ArmReach-v0", observation="state")
+    for _ in range(20):
+        env.reset(seed=int(rng.integers(1_000)))
+        hand = env.data.body("hand").xpos[:2]
+        np.testing.assert_allclose(arm_reach.hand_position(*env.data.qpos), hand, atol=1e-9)
+        np.testing.assert_allclose(arm_reach.joint_angles(hand), env.data.qpos, atol=1e-6)
+    stretched = arm_reach.joint_angles(np.array([0.0, 5.0]))
+    np.testing.assert_allclose(stretched, [0, 0], atol=1e-12)
+
+
+def test_drive_gain_scales_speed():
+    env = make("DrlLatent/ArmReach-v0", observation="state")
+    turned = []
+    for gain in range(3):
+        start = {"drive_gain": gain, "shoulder": -0.8, "elbow": 1.0}
+        env.reset(seed=0, options={"factors": start})
+        for _ in range(5):
+            env.step(np.array([0.0, 0.5]))
+        turned.append(env.data.joint("elbow").qpos[0] - 1.0)
+    np.testing.assert_allclose(np.array(turned) / turned[1], [0.6, 1.0, 1.4], rtol=0.05)
+
+
+def glide(env: FactorEnv, **factors: int | str) -> float:
+    """How far the object slides on after it was given a push."""
+    start = {"object_x": -0.2, "object_y": 0.0, "effector_x": 0.4, "effector_y": 0.4}
+    env.reset(seed=0, options={"factors": start | factors})
+    env.data.joint("object_x").qvel[0] = 1.0
+    for _ in range(20):
+        env.step(np.zeros(2))
+    return float(env.data.joint("object_x").qpos[0]) + 0.2
+
+
+def test_friction_stops_the_object():
+    env = make("DrlLatent/Push-v0", observation="state")
+    # v^2 / (2 mu g), whatever the mass, the shape and the size.
+    for level, mu in enumerate((0.3, 0.5, 0.8)):
+        for other in ({"object_mass": 0}, {"object_mass": 2, "object_shape": "cross"}):
+            slid = glide(env, object_friction=level, **other)
+            assert slid == pytest.approx(1 / (2 * mu * 9.81), rel=0.1)
+
+
+def test_heavy_objects_slow_the_tool():
+    env = make("DrlLatent/Push-v0", observation="state")
+    start = {"object_x": 0.0, "object_y": 0.0, "effector_x": -0.16, "effector_y": 0.0}
+    places = []
+    for mass in range(3):
+        fixed = {"object_mass": mass, "object_friction": 2, "object_shape": 0, "object_size": 2}
+        env.reset(seed=0, options={"factors": start | fixed})
+        for _ in range(6):
+            env.step(np.array([0.6, 0.0]))
+        places.append(env.factor_values[env.factor_space.column("object_x")])
+    assert places[0] > places[1] + 0.005 > places[2] + 0.01
+
+
+def test_only_the_shape_that_is_shown_is_pushed():
+    env = make("DrlLatent/Push-v0", observation="state")
+    # The tool is between two arms of the cross, where a box and a cylinder have substance.
+    corner = {"object_x": 0.0, "object_y": 0.0, "effector_x": -0.1, "effector_y": -0.1}
+    corner |= {"object_size": 2}
+    for shape, is_hit in (("box", True), ("cylinder", True), ("cross", False)):
+        env.reset(seed=0, options={"factors": corner | {"object_shape": shape}})
+        pairs = [{env.model.geom(g).name for g in pair} for pair in env.data.contact.geom]
+        assert any("tool" in pair for pair in pairs) == is_hit
+        assert all(any(name.startswith("object_") for name in pair) for pair in pairs)
+
+
+def test_select_goes_by_shape_alone():
+    env = make("DrlLatent/Select-v0", observation="state")
+    for target_hue, other_hue in ((0, 2), (2, 0), (1, 1)):
+        hues = {"target_hue": target_hue, "distractor_hue": other_hue}
+        env.reset(seed=0, options={"factors": hues})
+        for _ in range(20):
+            *_, info = env.step(env.expert_action())
+        assert info["is_success"]
+        assert not info["at_distractor"]
+    at = {"effector_x": 0.2, "effector_y": 0.2, "distractor_x": 0.2, "distractor_y": 0.2}
+    env.reset(options={"factors": at | {"target_x": -0.2, "target_y": -0.2}})
+    *_, info = env.step(np.zeros(2))
+    assert info["at_distractor"]
+    assert not info["is_success"]

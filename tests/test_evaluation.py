@@ -179,3 +179,9 @@ def test_saved_agent_is_evaluated_beside_random_and_found_again(split, tmp_path:
     )  # fmt: skip
     with pytest.raises(ValueError, match="trained without a split"):
         evaluate_saved(aimless, tmp_path / "no", episodes=3, progress=False)
+    # It was trained on everything, and on more factors than this split is over.
+    with pytest.raises(LeakageError, match="cannot be compared"):
+        evaluate_saved(aimless, tmp_path / "no", split=split, episodes=3, progress=False)
+    other = make_transfer_split("composition", split.factor_space, seed=9)
+    with pytest.raises(LeakageError, match="in the policy's training"):
+        evaluate_saved(agent, tmp_path / "no", split=other, episodes=3, progress=False)

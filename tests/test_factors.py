@@ -23,7 +23,8 @@ def spaces(draw: st.DrawFn) -> FactorSpace:
         if draw(st.booleans()):
             factors.append(Factor(f"f{i}", kind, values=tuple(range(size))))
         else:
-            factors.append(Factor(f"f{i}", kind, low=-1.0, high=2.5, bins=size))
+            circular = draw(st.booleans())
+            factors.append(Factor(f"f{i}", kind, low=-1.0, high=2.5, bins=size, circular=circular))
     return FactorSpace(tuple(factors))
 
 
@@ -127,3 +128,86 @@ def test_wrong_indices_are_refused(wrong: np.ndarray):
 def test_out_of_range_indices_name_the_factor():
     with pytest.raises(ValueError, match="'shape' has no level 2"):
         SPACE.values([[0, 2, 0]])
+
+
+@given(spaces(), st.data())
+def test_restricted_spaces_keep_the_named_levels(space: FactorSpace, data: st.DataObject):
+    factor = data.draw(st.sampled_from(space.factors))
+    kept = sorted(data.draw(st.sets(st.integers(0, factor.size - 1), min_size=1)))
+    smaller = space.restrict({factor.name: kept})
+    assert smaller.names == space.names
+    assert smaller[factor.name].levels == pytest.approx([factor.levels[i] for i in kept])
+    assert smaller.size == space.size // factor.size * len(kept)
+    assert FactorSpace.from_dict(json.loads(json.dumps(smaller.to_dict()))) == smaller
+    if kept == list(range(factor.size)):
+        assert smaller == space
+    held = space.hold({factor.name: kept[0]})
+    values = held.sample_values(5, np.random.default_rng(0))[:, space.column(factor.name)]
+    assert values == pytest.approx(factor.levels[kept[0]])
+
+
+def test_restrict_and_hold():
+    smaller = SPACE.restrict({"hue": [0, 2], "shape": "cylinder", "x": [1, 2]})
+    assert smaller["hue"].levels == (0.0, 0.5)
+    assert smaller["shape"].levels == ("cylinder",)
+    assert (smaller["x"].low, smaller["x"].high, smaller["x"].bins) == (-0.5, 0.5, 2)
+    assert SPACE.restrict({"x": [0, 3]})["x"].levels == (-0.75, 0.75)
+    # The default stays the same value where it is kept.
+    light = Factor("light", "appearance", values=(0.5, 0.75, 1.0), default=2)
+    assert light.restrict([1, 2]).default == 1
+    assert light.restrict([0, 1]).default == 0
+    assert SPACE.hold({"x": 0.1, "hue": 1}).cardinalities.tolist() == [1, 2, 1]
+    assert SPACE.hold({"x": 0.1})["x"].levels == (0.1,)
+
+
+@pytest.mark.parametrize(
+    ("levels", "says"),
+    [
+        ({"hoe": [0]}, "Did you mean 'hue'"),
+        ({"hue": [0, 3]}, "index from 0 to 2"),
+        ({"hue": []}, "one or more levels"),
+        ({"hue": [0, 0.0]}, "each once"),
+        ({"shape": ["box", "cilinder"]}, "Did you mean 'cylinder'"),
+    ],
+)
+def test_impossible_restrictions_name_the_valid_levels(levels: dict, says: str):
+    with pytest.raises(ValueError, match=says):
+        SPACE.restrict(levels)
+
+
+def test_circular_factors():
+    angle = Factor("angle", "viewpoint", low=0.0, high=360.0, bins=4, circular=True)
+    assert angle.index_of([10.0, 370.0, -10.0, 350.0]).tolist() == [0, 0, 3, 3]
+    assert angle.to_dict()["circular"] is True
+    assert "circular" not in X.to_dict()
+    assert Factor.from_dict(X.to_dict()) == X
+    assert not angle.restrict([0, 1]).circular
+    assert angle.restrict([0, 1, 2, 3]) == angle
+    assert Factor("hue", "appearance", values=(0.0, 0.5), circular=True).restrict([1]).circular
+    with pytest.raises(ValueError, match="no circle"):
+        Factor("shape", "geometry", values=("a", "b"), circular=True)
+
+
+def test_reprs_can_be_read():
+    assert repr(X) == "Factor('x', 'state', low=-1.0, high=1.0, bins=4)"
+    for factor in (HUE, SHAPE, X, Factor("a", "state", low=0, high=1, bins=3, default=0)):
+        assert eval(repr(factor)) == factor
+    shown = repr(SPACE)
+    assert "FactorSpace of 3 factors, 24 combinations" in shown
+    assert "shape (geometry): box, cylinder; default box" in shown
+
+
+def test_lowest_to_highest():
+    assert Factor("f", "dynamics", values=(2.0, 1.0, 3.0)).order.tolist() == [1, 0, 2]
+
+
+def test_ids_are_whole_numbers_in_range():
+    with pytest.raises(ValueError, match="run from 0 to 23"):
+        SPACE.from_flat([24])
+    with pytest.raises(ValueError, match="whole numbers"):
+        SPACE.from_flat([0.5])
+    huge = FactorSpace(tuple(Factor(f"f{i}", "state", low=0, high=1, bins=99) for i in range(10)))
+    with pytest.raises(ValueError, match="too many to number"):
+        huge.to_flat(huge.sample(1, np.random.default_rng(0)))
+    with pytest.raises(ValueError, match=r"values of shape \[N, 3\]"):
+        SPACE.indices(np.zeros((2, 2)))

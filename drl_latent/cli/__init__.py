@@ -15,7 +15,9 @@ import tyro
 
 from drl_latent.cli.commands import Collect, Evaluate, Pretrain, Report, Score, Train
 from drl_latent.cli.doctor import Doctor
+from drl_latent.cli.factors_command import Factors
 from drl_latent.cli.quickstart import Quickstart
+from drl_latent.cli.show import Show
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "quickstart": Quickstart,
@@ -25,6 +27,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": Train,
     "evaluate": Evaluate,
     "report": Report,
+    "show": Show,
+    "factors": Factors,
     "doctor": Doctor,
 }
 

@@ -13,7 +13,7 @@ from numpy.lib.format import open_memmap
 
 from drl_latent.artifacts import Stage, plain, write_json
 from drl_latent.data.dataset import KIND, FrameDataset, open_dataset
-from drl_latent.envs import FactorEnv, Split, make_env
+from drl_latent.envs import FactorScene, Split, make_env
 from drl_latent.progress import track
 from drl_latent.registry import UnknownNameError
 
@@ -36,7 +36,8 @@ def collect(
     """Collect frames and their factors into a folder; go on where an interrupted call stopped.
 
     Args:
-        env_id: A registered environment, e.g. ``"DrlLatent/Reach-v0"``.
+        env_id: A registered environment, e.g. ``"DrlLatent/Reach-v0"``, or an adapted one, e.g.
+            ``"factorize:Pusher-v5"``.
         out: The folder to make.
         n: Number of frames.
         seed: Seed; the same call gives the same frames.
@@ -61,7 +62,7 @@ def collect(
     kwargs.pop("observation", None)  # frames are what is collected
     env = make_env(env_id, **kwargs)
     base = env.unwrapped
-    if not isinstance(base, FactorEnv):
+    if not isinstance(base, FactorScene):
         raise ValueError(f"{env_id} has no factors of variation: {type(base).__name__}.")
     try:
         if isinstance(kwargs.get("split"), Split):
@@ -87,7 +88,7 @@ def collect(
 def _fill(
     stage: Stage,
     env: gym.Env[Any, Any],
-    base: FactorEnv,
+    base: FactorScene,
     n: int,
     seed: int,
     source: Source,
@@ -129,7 +130,7 @@ def _fill(
 
 def _roll(
     env: gym.Env[Any, Any],
-    base: FactorEnv,
+    base: FactorScene,
     chunk: dict[str, Any],
     start: int,
     rng: np.random.Generator,

@@ -9,7 +9,7 @@ import gymnasium as gym
 import numpy as np
 import pandas as pd
 
-from drl_latent.envs import FactorEnv, Split, make_env
+from drl_latent.envs import FactorScene, Split, make_env
 from drl_latent.evaluation.agents import Agent
 from drl_latent.progress import track
 
@@ -45,7 +45,8 @@ def evaluate_generalization(
 
     Returns:
         One row an episode: ``agent``, ``part``, ``episode``, ``seed``, ``return``, ``success``
-        (at the last step), ``length``, and one column ``factor/<name>`` a reset factor.
+        (at the last step; False where the environment does not say), ``length``, and one column
+        ``factor/<name>`` a reset factor.
 
     Raises:
         ValueError: A part is unknown or empty, or a number is not positive.
@@ -99,7 +100,7 @@ def _run(
         observation, _ = env.reset(seed=seed)
         observations.append(observation)
         base = env.unwrapped
-        assert isinstance(base, FactorEnv)
+        assert isinstance(base, FactorScene)
         space = base.factor_space
         values = {
             f"factor/{f.name}": float(v)
@@ -114,7 +115,7 @@ def _run(
             observations[i], reward, terminated, truncated, info = envs[i].step(action)
             rows[i]["return"] += float(reward)
             rows[i]["length"] += 1
-            rows[i]["success"] = bool(info["is_success"])
+            rows[i]["success"] = bool(info.get("is_success", False))
             if terminated or truncated:
                 running.remove(i)
     return rows

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from drl_latent.envs import Split, make_env
@@ -62,6 +64,12 @@ def record_episodes(
     finally:
         for env in envs:
             env.close()
-    images = [Image.fromarray(frame).quantize(96) for frame in frames + [frames[-1]] * _PAUSE]
+    return save_film(frames, path)
+
+
+def save_film(frames: Sequence[NDArray[np.uint8]], path: Path) -> Path:
+    """Write frames, uint8 [H, W, 3], as an animated GIF that pauses before it starts again."""
+    shown = [*frames, *[frames[-1]] * _PAUSE]
+    images = [Image.fromarray(frame).quantize(96) for frame in shown]
     images[0].save(path, save_all=True, append_images=images[1:], duration=_MILLISECONDS, loop=0)
     return path

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from drl_latent.artifacts import Stage, digest, plain
-from drl_latent.envs import FactorEnv, Split, make_env
+from drl_latent.envs import FactorScene, Split, make_env
 from drl_latent.evaluation.agents import Agent, RandomAgent
 from drl_latent.evaluation.generalization import default_parts, evaluate_generalization
-from drl_latent.evaluation.leakage import check_leakage
+from drl_latent.evaluation.leakage import LeakageError, check_leakage
 
 if TYPE_CHECKING:
     from drl_latent.agents import LatentAgent
@@ -58,7 +60,7 @@ def evaluate_saved(
         env_id, **kwargs, split=trained_split, partition=policy_part, split_seed=split_seed
     )
     base = env.unwrapped
-    assert isinstance(base, FactorEnv)
+    assert isinstance(base, FactorScene)
     split = split or base.split
     if split is None:
         raise ValueError(
@@ -66,9 +68,12 @@ def evaluate_saved(
             "split to evaluate on, and train on one of its parts to measure generalisation."
         )
     parts = default_parts(split)
+    seen_ids = _policy_seen(split, base, policy_part)
     data = None if agent.encoder is None else agent.encoder.training.get("data")
     seen = {
-        label: check_leakage(split, part, encoder_data=data, policy_part=policy_part)
+        label: check_leakage(
+            split, part, encoder_data=data, policy_part=policy_part, policy_seen=seen_ids
+        )
         for label, part in parts.items()
     }
     request = {
@@ -98,3 +103,24 @@ def evaluate_saved(
         stage.finish(config)
     env.close()
     return pd.read_parquet(Path(out) / EPISODES)
+
+
+def _policy_seen(split: Split, base: FactorScene, part: str) -> NDArray[np.int64]:
+    """Return the ids, in `split`, of the combinations that a policy was trained on.
+
+    Args:
+        split: The split that is evaluated on.
+        base: The environment that it was trained in.
+        part: The part of that environment's split.
+
+    Raises:
+        LeakageError: It was trained on other factors, so that the two cannot be compared.
+    """
+    trained = base.factor_space.reset if base.split is None else base.split.factor_space
+    if trained != split.factor_space:
+        raise LeakageError(
+            f"The agent's environment varied {list(trained.names)} but the split is over "
+            f"{list(split.factor_space.names)}, or their levels differ: what it saw cannot be "
+            "compared. Evaluate on a split of the factors that it was trained with."
+        )
+    return np.arange(trained.size) if base.split is None else base.split.ids(part)

@@ -126,7 +126,7 @@ def success_by_part(summary: pd.DataFrame, names: Mapping[str, str], theme: Them
     parts = list(dict.fromkeys(summary["part"]))
     figure = Figure(figsize=(6.8, 3.2))
     axis = figure.subplots()
-    offsets = (np.arange(len(names)) - (len(names) - 1) / 2) * 0.2
+    offsets = (np.arange(len(names)) - (len(names) - 1) / 2) * 0.25
     for (agent, words), offset, colour in zip(names.items(), offsets, AGENT_COLOURS, strict=False):
         rows = summary[summary["agent"] == agent].set_index("part").loc[parts]
         places = np.arange(len(parts)) + offset
@@ -136,15 +136,16 @@ def success_by_part(summary: pd.DataFrame, names: Mapping[str, str], theme: Them
             axis.annotate(
                 f"{value:.2f}",
                 (place, value),
-                (6, 0),
+                (0, 7),
                 textcoords="offset points",
-                va="center",
+                ha="center",
                 fontsize=8,
             )
     axis.set_xticks(range(len(parts)), [PART_LABELS.get(p, p).replace(": ", ":\n") for p in parts])
     axis.tick_params(axis="x", length=0)
     axis.set_xlim(-0.5, len(parts) - 0.4)
-    axis.set_ylim(0, 1.04)
+    axis.set_ylim(0, 1.1)
+    axis.set_yticks(np.linspace(0, 1, 6))
     axis.set_ylabel("success rate")
     axis.grid(axis="y", lw=0.6)
     axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=len(names))

@@ -19,6 +19,8 @@ from drl_latent.report import figures
 from drl_latent.report.theme import DARK, LIGHT, Theme, data_uri, draw
 
 PAGE = "report.html"
+_VISIBLE_CHANGE = 0.003
+"""Mean change of a pixel, of 1, below which a traversal shows nothing to the eye."""
 AGENT_NAMES = {
     "latents": "PPO on latents",
     "true_state": "PPO on the true state",
@@ -177,7 +179,8 @@ def _knobs(page: _Page, folder: Path) -> None:
         return
     with np.load(path, allow_pickle=False) as saved:
         images, values, order = saved["images"], saved["values"], saved["order"]
-    labels = [_latent_label(folder, int(d)) for d in order]
+        change = saved["change"]
+    labels = [_latent_label(folder, int(d), float(change[d])) for d in order]
     page.section(
         "traversals",
         "What each latent dimension does",
@@ -198,13 +201,15 @@ def _knobs(page: _Page, folder: Path) -> None:
     )
 
 
-def _latent_label(folder: Path, latent: int) -> str:
+def _latent_label(folder: Path, latent: int, change: float) -> str:
     path = folder / "scores" / "importance.npy"
+    if change < _VISIBLE_CHANGE:
+        return f"z{latent}  (unused)"
     if not path.exists():
         return f"z{latent}"
     names = read_manifest(folder / "scores", "scores")["config"]["factor_names"]
     row = np.nan_to_num(np.load(path, allow_pickle=False)[latent])
-    return f"z{latent}  {names[int(row.argmax())]}" if row.max() >= 0.1 else f"z{latent}  (unused)"
+    return f"z{latent}  {names[int(row.argmax())]}"
 
 
 def _scores(page: _Page, folder: Path) -> None:
@@ -235,7 +240,7 @@ def _scores(page: _Page, folder: Path) -> None:
                 importance, latents, config["factor_names"], "Importance of each latent", theme
             ),
             "How much each latent matters for predicting each factor (DCI importance; columns sum "
-            "to 1). A disentangled code has one dark cell a row.",
+            "to 1). A disentangled code has one strong cell a row.",
         )
     probes = table[(table["metric"] == "probe") & (table["factor"] != "")]
     if len(probes):
@@ -294,7 +299,8 @@ def _success(page: _Page, folder: Path) -> None:
             "Success during training, on the policy's combinations.",
         )
     for animation in sorted(folder.glob("episodes-*.gif")):
-        page.animation(animation, animation.stem.replace("episodes-", "Episodes on ").upper())
+        part = animation.stem.removeprefix("episodes-").upper()
+        page.animation(animation, f"The agent in five episodes on {part} combinations.")
 
 
 def _success_table(summary: pd.DataFrame, names: Mapping[str, str]) -> dict[str, Any]:

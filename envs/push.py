@@ -1,0 +1,195 @@
+"""Push: slide an object over a table to a mark, with a tool on an x-y stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drl_latent.envs.base import FactorEnv, register_env
+from drl_latent.envs.factors import Factor, FactorSpace, Value
+from drl_latent.envs.scene import (
+    HUES,
+    LIGHTS,
+    MOST_DRAWS,
+    geoms_of,
+    paint,
+    paint_floor,
+    position,
+    scale,
+    set_light,
+    show_shape,
+)
+
+STAGE, TABLE, MARKED = 0.45, 0.3, 0.24
+"""Half the widths of the squares of tool, object and goal, metres: round an object there is room
+for the tool, wherever the object lies."""
+SUCCESS_RADIUS = 0.06
+"""Distance of object and goal that counts as there, metres."""
+TOOL_RADIUS = 0.05
+_NEAREST_START = 0.18
+_APART = 0.19
+"""Distances at the start, metres: of object and goal, and of object and tool, at least."""
+
+_SHAPES = {
+    "box": ("object_box",),
+    "cylinder": ("object_cylinder",),
+    "cross": ("object_bar_x", "object_bar_y"),
+}
+# Only these of the drawn factors change how an object moves.
+_FELT = ("object_shape", "object_size", "object_mass", "object_friction")
+
+
+@register_env("Push-v0", max_episode_steps=60)
+class PushEnv(FactorEnv):
+    """Push the coloured object onto the ring on the table.
+
+    Actions are the tool's velocity along x and y, in metres a second, for 0.05 s (5 steps of
+    0.01 s); a heavy object with much friction slows it down. The object slides without turning, on
+    after it was pushed, and stops at the rim of its part of the table, 0.3 m from the middle. An
+    episode lasts 60 steps and does not end on success: the object has to stay.
+    ``info["is_success"]`` is whether the object's centre is within 0.06 m of the ring's. The dense
+    reward is minus that distance, minus a quarter of the distance of tool and object (both in
+    metres), plus 1 while it is a success; the sparse one is 0 for success and -1 otherwise.
+    ``info["distance"]`` gives the distance of object and goal.
+
+    Proprioception is position and velocity of the tool, float32 [4]; the true state adds position
+    and velocity of the object, position of the goal, and the object's shape (an index), size,
+    mass (relative) and friction coefficient, float32 [14].
+    """
+
+    FACTORS = FactorSpace(
+        (
+            Factor("object_hue", "appearance", values=HUES),
+            Factor("object_shape", "geometry", values=tuple(_SHAPES)),
+            Factor("object_size", "geometry", values=(0.8, 0.9, 1.0), default=2),
+            Factor("goal_hue", "appearance", values=(0.15, 0.5, 0.85), default=0),
+            Factor("floor_hue", "appearance", values=HUES, default=3),
+            Factor("light", "appearance", values=LIGHTS, default=2),
+            Factor("object_mass", "dynamics", values=(0.5, 1.0, 2.0), default=1),
+            Factor("object_friction", "dynamics", values=(0.3, 0.5, 0.8), default=1),
+            position("effector_x", STAGE, 3),
+            position("effector_y", STAGE, 3),
+            position("object_x", TABLE, 7),
+            position("object_y", TABLE, 8),
+            position("goal_x", MARKED, 15),
+            position("goal_y", MARKED, 15),
+        )
+    )
+    SCENE = "push.xml"
+    CAMERA = "overhead"
+    FRAME_SKIP = 5
+
+    def _set_factor(self, name: str, value: Value) -> None:
+        model, pristine, data = self.model, self.pristine, self.data
+        match name:
+            case "object_hue":
+                paint(model, geoms_of(_SHAPES), float(value))
+            case "object_shape":
+                show_shape(model, _SHAPES, str(value), solid=True)
+            case "object_size":
+                scale(model, pristine, geoms_of(_SHAPES), float(value), flat=True)
+            case "goal_hue":
+                paint(model, ["goal_mark"], float(value), saturation=0.4, value=1.0)
+            case "floor_hue":
+                paint_floor(model, float(value), ["floor", "goal_centre"])
+            case "light":
+                set_light(model, pristine, float(value))
+            case "object_mass":
+                body, original = model.body("object"), pristine.body("object")
+                body.mass[:] = original.mass * float(value)
+                # What MuJoCo scales the softness of contacts by when it compiles the scene.
+                body.invweight0[:] = original.invweight0 / float(value)
+            case "object_friction":
+                for geom in geoms_of(_SHAPES):
+                    model.geom(geom).friction[0] = float(value)
+            case "effector_x" | "effector_y" | "object_x" | "object_y":
+                data.joint(name).qpos[0] = float(value)
+            case "goal_x":
+                data.mocap_pos[0, 0] = float(value)
+            case "goal_y":
+                data.mocap_pos[0, 1] = float(value)
+
+    def _draw_state(self, fixed: Mapping[str, Value]) -> dict[str, Value]:
+        """Draw positions: the tool is clear of the object, and the goal some way off."""
+        for _ in range(MOST_DRAWS):
+            drawn = super()._draw_state(fixed)
+            tool, thing, goal = (
+                np.array([drawn[f"{what}_x"], drawn[f"{what}_y"]], dtype=np.float64)
+                for what in ("effector", "object", "goal")
+            )
+            far = np.linalg.norm(thing - goal) > _NEAREST_START
+            if far and np.linalg.norm(thing - tool) > _APART:
+                break
+        return drawn
+
+    def _read_state(self) -> dict[str, float]:
+        places = np.concatenate([self._tool, self._object, self._goal])
+        return dict(zip(self.FACTORS.state.names, places, strict=True))
+
+    def _proprioception(self) -> NDArray[np.float32]:
+        joints = [self.data.joint(f"effector_{axis}") for axis in "xy"]
+        return np.array(
+            [*(j.qpos[0] for j in joints), *(j.qvel[0] for j in joints)], dtype=np.float32
+        )
+
+    def _true_state(self) -> NDArray[np.float32]:
+        speed = [self.data.joint(f"object_{axis}").qvel[0] for axis in "xy"]
+        felt = [self.FACTORS[name].number(self._values[name]) for name in _FELT]
+        state = [*self._proprioception(), *self._object, *speed, *self._goal, *felt]
+        return np.array(state, dtype=np.float32)
+
+    def expert_action(self) -> NDArray[np.float32]:
+        """Go round to the far side of the object, then push it straight to the goal."""
+        way = self._goal - self._object
+        left = float(np.linalg.norm(way))
+        ahead = way / max(left, 1e-9)
+        side = np.array([-ahead[1], ahead[0]])
+        place = self._tool - self._object
+        behind, beside = -float(place @ ahead), float(place @ side)
+        if left < 0.4 * SUCCESS_RADIUS:
+            return np.zeros(2, np.float32)
+        if behind > 0 and abs(beside) < 0.03:
+            # Slower as the goal comes near, for the object slides on; back onto the line meanwhile.
+            move = ahead * np.clip(5 * left, 0.15, 0.8) - side * 6 * beside
+        else:
+            angle = np.arctan2(place[1], place[0])
+            turn = np.arctan2(-ahead[1], -ahead[0]) - angle
+            turn = (turn + np.pi) % (2 * np.pi) - np.pi
+            bend = angle + np.clip(turn, -0.5, 0.5)
+            clear = self._reach_of_object() + TOOL_RADIUS + 0.03
+            corner = self._object + clear * np.array([np.cos(bend), np.sin(bend)])
+            move = 12 * (np.clip(corner, -STAGE, STAGE) - self._tool)
+        return (move / max(1.0, float(np.abs(move).max()))).astype(np.float32)
+
+    @property
+    def _tool(self) -> NDArray[np.float64]:
+        return np.array([self.data.joint(f"effector_{axis}").qpos[0] for axis in "xy"])
+
+    @property
+    def _object(self) -> NDArray[np.float64]:
+        return np.array([self.data.joint(f"object_{axis}").qpos[0] for axis in "xy"])
+
+    @property
+    def _goal(self) -> NDArray[np.float64]:
+        return np.array(self.data.mocap_pos[0, :2])
+
+    def _reach_of_object(self) -> float:
+        """Return the distance from the object's centre to its farthest corner, metres."""
+        first, *_ = _SHAPES[str(self._values["object_shape"])]
+        x, y, _ = self.model.geom(first).size
+        return float(x if self._values["object_shape"] == "cylinder" else np.hypot(x, y))
+
+    def _distance(self) -> float:
+        return float(np.linalg.norm(self._object - self._goal))
+
+    def _is_success(self) -> bool:
+        return self._distance() < SUCCESS_RADIUS
+
+    def _dense_reward(self) -> float:
+        near = float(np.linalg.norm(self._tool - self._object))
+        return float(self._is_success()) - self._distance() - 0.25 * near
+
+    def _info(self) -> dict[str, object]:
+        return super()._info() | {"distance": self._distance()}

@@ -1,0 +1,60 @@
+"""``drl-latent show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from drl_latent.cli import main
+from drl_latent.envs import FactorEnv, ReachEnv
+
+
+def show(*arguments: object) -> int | str | None:
+    with pytest.raises(SystemExit) as stop:
+        main(["show", *map(str, arguments)])
+    return stop.value.code
+
+
+def test_writes_a_sheet_and_a_film(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert show("DrlLatent/Push-v0", "--out", tmp_path, "--episodes", 2, "--size", 64) == 0
+    said = capsys.readouterr().out.split()
+    assert said == [str(tmp_path / "Push-v0-factors.png"), str(tmp_path / "Push-v0-expert.gif")]
+    with Image.open(said[0]) as sheet:
+        assert min(sheet.size) > 400
+        assert len(np.unique(np.asarray(sheet.convert("RGB")).reshape(-1, 3), axis=0)) > 50
+    with Image.open(said[1]) as film:
+        assert film.size == (128, 68)
+        assert film.n_frames > 20
+        film.seek(0)
+        first = np.asarray(film.convert("RGB")).astype(int)
+        film.seek(film.n_frames - 1)
+        last = np.asarray(film.convert("RGB")).astype(int)
+    assert np.abs(first - last).max() > 50
+    assert (last[-1, :, 1] > 150).all(), "the expert has succeeded in both"
+
+
+def test_an_environment_without_an_expert_gets_its_sheet_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ReachEnv, "expert_action", FactorEnv.expert_action)
+    assert show("DrlLatent/Reach-v0", "--out", tmp_path, "--episodes", 1) == 0
+    assert "No film: DrlLatent/Reach-v0 has no scripted expert" in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["Reach-v0-factors.png"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["DrlLatent/Raech-v0"], "Did you mean 'DrlLatent/Reach-v0'"),
+        (["DrlLatent/Reach-v0", "--episodes", "0"], "episodes must be 1 or more"),
+    ],
+)
+def test_wrong_requests_say_what_to_do(
+    arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert show(*arguments, "--out", tmp_path / "new") == 1
+    assert says in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
