@@ -18,9 +18,9 @@ from drl_latent.envs.factor_table import FactorTable, measure_pixels
 from drl_latent.envs.factors import Factor, FactorSpace, Value
 from drl_latent.envs.model_factors import ModelEditor
 from drl_latent.envs.rendering import Quality, mujoco
+from drl_latent.envs.sensing import Flattener, float32_box, robot_joints
 from drl_latent.envs.simulators import find_simulator, make_original
 from drl_latent.envs.splits import Split
-from drl_latent.registry import UnknownNameError
 
 Wanted = Iterable[str | Factor | Mapping[str, Any]]
 
@@ -56,8 +56,8 @@ class FactorizedEnv(FactorScene):
     ) -> None:
         self.env = env
         self._simulator = find_simulator(env)
-        self._states = _Flattener(env.observation_space)
-        self.action_space: spaces.Box = _float32_box(env.action_space)  # type: ignore[assignment]
+        self._states = Flattener(env.observation_space)
+        self.action_space: spaces.Box = float32_box(env.action_space)  # type: ignore[assignment]
         # A fixed start: what is rendered before the first reset has to be reproducible.
         self._inner, _ = env.reset(seed=0)
         self._simulator.forget_seed()
@@ -90,7 +90,7 @@ class FactorizedEnv(FactorScene):
         }
         self._orbits = {found.factor.name: found.orbit for found in chosen if found.orbit}
         self._picture = mujoco.MjData(self.model)
-        self._robot = _robot_joints(self.model)
+        self._robot = robot_joints(self.model)
         if observation == "dict" and not len(self._robot[0]):
             raise ValueError(
                 f"{self._name} has no joint that an actuator drives, so there is no proprioception "
@@ -264,48 +264,3 @@ def factorize(
         kwargs = {"env": env, **ours, **env_kwargs}
         made.spec = EnvSpec(f"factorize:{env}", entry_point=f"{__name__}:factorize", kwargs=kwargs)
     return made
-
-
-class _Flattener:
-    """Turns observations of a space into float32 vectors."""
-
-    def __init__(self, space: spaces.Space[Any]) -> None:
-        self._names: tuple[str, ...] | None = None
-        if isinstance(space, spaces.Dict):
-            goal = ("observation", "desired_goal")
-            self._names = goal if set(goal) <= set(space.keys()) else tuple(space.keys())
-        elif not isinstance(space, spaces.Box):
-            raise ValueError(f"Observations have to be a vector or a dict of vectors, got {space}.")
-
-    def __call__(self, observation: Any) -> NDArray[np.float32]:
-        parts = [observation] if self._names is None else [observation[n] for n in self._names]
-        return np.concatenate([np.ravel(part) for part in parts]).astype(np.float32)
-
-
-def _float32_box(space: spaces.Space[Any]) -> spaces.Box:
-    if not isinstance(space, spaces.Box):
-        raise UnknownNameError("action space", type(space).__name__, ["Box"])
-    low, high = space.low.astype(np.float32), space.high.astype(np.float32)
-    return spaces.Box(low, high, dtype=np.float32)
-
-
-def _robot_joints(model: mujoco.MjModel) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where positions and speeds of the joints are that a robot has sensors in."""
-    kinds = mujoco.mjtTrn
-    joints: set[int] = set()
-    for kind, target in zip(model.actuator_trntype, model.actuator_trnid[:, 0], strict=True):
-        if kind in (kinds.mjTRN_JOINT, kinds.mjTRN_JOINTINPARENT):
-            joints.add(int(target))
-        elif kind == kinds.mjTRN_TENDON:
-            start = model.tendon_adr[target]
-            wraps = slice(start, start + model.tendon_num[target])
-            is_joint = model.wrap_type[wraps] == mujoco.mjtWrap.mjWRAP_JOINT
-            joints |= {int(joint) for joint in model.wrap_objid[wraps][is_joint]}
-    joints |= {j for j in range(model.njnt) if model.joint(j).name.startswith("robot")}
-    positions: list[int] = []
-    speeds: list[int] = []
-    for joint in sorted(joints):
-        position, speed = model.joint(joint).qposadr[0], model.joint(joint).dofadr[0]
-        positions += range(position, position + len(model.joint(joint).qpos0))
-        speeds += range(speed, speed + len(model.joint(joint).damping))
-    return np.array(positions, dtype=np.int64), np.array(speeds, dtype=np.int64)

@@ -32,10 +32,8 @@ def run(*arguments: object) -> subprocess.CompletedProcess[str]:
 def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished smoke run."""
     out = tmp_path_factory.mktemp("runs") / "smoke"
-    start = time.monotonic()
     done = run("quickstart", "--smoke", "--out", out)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - start < 90
     return out
 
 
