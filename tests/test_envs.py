@@ -126,24 +126,28 @@ def test_held_out_combination_is_refused_in_training(env: FactorEnv):
         limited.reset(options={"factors": asked})
 
 
-def test_auto_resets_of_vector_environments_stay_inside():
+@pytest.mark.parametrize(
+    "resets", [1_000, pytest.param(100_000, marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_auto_resets_of_vector_environments_stay_inside(resets: int):
     split = make_split("composition", make(IDS[0]).factor_space, seed=1)
-    venv = make_vec_env(
-        IDS[0], 2, env_kwargs={"split": split, "partition": "train", "observation": "state"}
-    )
-    inside = set(split.ids("train").tolist())
+    kwargs = {"split": split, "partition": "train", "observation": "state"}
+    # Episodes of one step: each step is an auto-reset.
+    venv = make_vec_env(IDS[0], 8, env_kwargs=kwargs | {"max_episode_steps": 1})
     space = venv.get_attr("factor_space")[0]
     columns = [space.column(name) for name in split.factor_space.names]
+    still = np.zeros((8, *venv.action_space.shape), np.float32)
     venv.reset()
-    resets = 0
-    for _ in range(200):
-        *_, dones, infos = venv.step(np.zeros((2, *venv.action_space.shape), np.float32))
-        for info in infos:
-            row = split.factor_space.indices(info["factors"][None, columns])
-            assert split.factor_space.to_flat(row)[0] in inside
-        resets += int(dones.sum())
+    seen = np.empty((resets // 8, 8, len(columns)), np.float32)
+    for row in seen:
+        *_, dones, infos = venv.step(still)
+        assert dones.all()
+        row[:] = [info["factors"][columns] for info in infos]
     venv.close()
-    assert resets >= 8
+    ids = split.factor_space.to_flat(split.factor_space.indices(seen.reshape(-1, len(columns))))
+    assert np.isin(ids, split.ids("train")).all()
+    if resets == 100_000:
+        assert len(np.unique(ids)) == len(split.ids("train")), "each combination should occur"
 
 
 def test_two_environments_do_not_share_factors(env: FactorEnv):

@@ -10,6 +10,7 @@ from PIL import Image
 
 from drl_latent.cli import main
 from drl_latent.envs import FactorEnv, ReachEnv
+from drl_latent.evaluation.recording import save_film
 
 
 def show(*arguments: object) -> int | str | None:
@@ -34,6 +35,17 @@ def test_writes_a_sheet_and_a_film(tmp_path: Path, capsys: pytest.CaptureFixture
         last = np.asarray(film.convert("RGB")).astype(int)
     assert np.abs(first - last).max() > 50
     assert (last[-1, :, 1] > 150).all(), "the expert has succeeded in both"
+
+
+def test_small_things_keep_their_colour_in_films(tmp_path: Path):
+    slope = np.linspace(0, 120, 64, dtype=np.uint8)
+    frame = np.stack(np.broadcast_arrays(slope, slope[:, None], 60), axis=2).astype(np.uint8)
+    colours = ((255, 0, 0), (0, 255, 0), (40, 90, 255), (255, 0, 255), (255, 255, 0))
+    for i, colour in enumerate(colours):
+        frame[5:9, 10 * i : 10 * i + 4] = colour
+    with Image.open(save_film([frame], tmp_path / "film.gif")) as film:
+        shown = np.asarray(film.convert("RGB")).astype(int)
+    assert np.abs(shown - frame).max() <= 12
 
 
 def test_an_environment_without_an_expert_gets_its_sheet_only(

@@ -70,6 +70,8 @@ def record_episodes(
 def save_film(frames: Sequence[NDArray[np.uint8]], path: Path) -> Path:
     """Write frames, uint8 [H, W, 3], as an animated GIF that pauses before it starts again."""
     shown = [*frames, *[frames[-1]] * _PAUSE]
-    images = [Image.fromarray(frame).quantize(96) for frame in shown]
+    # The usual palette goes by area, and turns what is small and of its own colour grey.
+    cover = Image.Quantize.MAXCOVERAGE
+    images = [Image.fromarray(frame).quantize(256, cover) for frame in shown]
     images[0].save(path, save_all=True, append_images=images[1:], duration=_MILLISECONDS, loop=0)
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from drl_latent.models.registries import DECODERS, ENCODERS
 from drl_latent.registry import UnknownNameError
 
 
@@ -34,10 +35,6 @@ class ModelConfig:
     decoded_size: int = 32
 
     def __post_init__(self) -> None:
-        # Imported here: both modules need this one.
-        from drl_latent.models.decoders import DECODERS
-        from drl_latent.models.encoders import ENCODERS
-
         object.__setattr__(self, "image_shape", tuple(self.image_shape))
         for kind, name, known in (
             ("encoder", self.encoder, ENCODERS),

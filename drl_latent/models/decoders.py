@@ -6,9 +6,7 @@ from torch import Tensor, nn
 
 from drl_latent.models.config import ModelConfig
 from drl_latent.models.encoders import WithCoordinates
-from drl_latent.registry import Registry
-
-DECODERS: Registry[type[nn.Module]] = Registry("decoder")
+from drl_latent.models.registries import DECODERS
 
 
 @DECODERS.register("broadcast")

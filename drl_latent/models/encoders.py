@@ -7,9 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from drl_latent.models.config import ModelConfig
-from drl_latent.registry import Registry
-
-ENCODERS: Registry[type[nn.Module]] = Registry("encoder")
+from drl_latent.models.registries import ENCODERS
 
 
 def coordinate_grid(size: int) -> Tensor:

@@ -7,8 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from drl_latent.models.config import ModelConfig
-from drl_latent.models.decoders import DECODERS
-from drl_latent.models.encoders import ENCODERS
+from drl_latent.models.registries import DECODERS, ENCODERS
 
 __all__ = ["LatentModel", "ModelConfig", "to_unit_images"]
 
