@@ -102,16 +102,17 @@ class FactorTable:
 
     def table(self, title: str | None = None) -> Table:
         """Return it for the terminal."""
-        table = Table("factor", "kind", "levels", "of image", "", "what it is", title=title)
+        table = Table(title=title, caption="* taken where no factors are named")
+        # Names are for copying, so they are never cut short; the rest shares what width is left.
+        table.add_column("factor", no_wrap=True)
+        table.add_column("kind, share of the image")
+        table.add_column("levels, and what they are")
         for found in self.factors:
             factor, share = found.factor, self.pixels.get(found.factor.name)
             table.add_row(
-                factor.name,
-                factor.kind,
-                factor.describe(),
-                "" if share is None else f"{share:.1%}",
-                "default" if factor.name in self.defaults else "",
-                found.about,
+                f"{factor.name}{'*' if factor.name in self.defaults else ''}",
+                factor.kind + ("" if share is None else f", {share:.1%}"),
+                f"{factor.describe()}\n{found.about}",
             )
         return table
 
