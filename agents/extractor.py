@@ -102,7 +102,7 @@ class LatentExtractor(BaseFeaturesExtractor):
             self.encoder.model.to(images.device)
         # Not inference mode: its tensors cannot enter the graph of the layers that follow.
         with torch.no_grad():
-            return self.encoder.model.encode(images)[0]
+            return self.encoder.model.encode(images)
 
     def extra_repr(self) -> str:
         """Say where the weights come from and whether they change."""

@@ -2,11 +2,14 @@
 
 Work goes into ``<out>.partial``, which is renamed to ``<out>`` when it is complete; a run that was
 interrupted finds its partial folder again and goes on. Nothing here needs pickle.
+
+The manifest lists each file with its SHA-256, except for a ``README.md``, which is documentation:
+people may edit it, and nothing reads it. Files that the manifest does not list are never read, so
+that they are no reason to refuse a folder: a hub adds its own.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib.metadata
 import json
@@ -19,18 +22,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-FORMAT = 1
+from drl_latent.manifest import FORMAT, ArtifactError, read_manifest, sha256
+
+DOCUMENTATION = "README.md"
 _PACKAGES = ("drl-latent", "torch", "mujoco", "gymnasium", "stable-baselines3", "numpy")
-
-
-class ArtifactError(ValueError):
-    """A folder that is not the artefact it should be; the message says why and what to do."""
-
-
-def sha256(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest(data: Any) -> str:
@@ -52,12 +47,11 @@ def provenance() -> dict[str, Any]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             versions[package] = None
-    commit = subprocess.run(
-        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    except OSError:  # no git here
+        commit = ""
     return {
         "versions": versions,
         "python": platform.python_version(),
@@ -66,11 +60,19 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, never half of it."""
     scratch = path.with_name(path.name + ".tmp")
-    scratch.write_text(json.dumps(data, indent=2, default=str) + "\n", encoding="utf-8")
-    os.replace(scratch, path)
+    try:
+        scratch.write_bytes(content)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON as `write_bytes` does."""
+    write_bytes(path, (json.dumps(data, indent=2, default=str) + "\n").encode())
 
 
 class Stage:
@@ -129,7 +131,7 @@ class Stage:
     def finish(self, config: Mapping[str, Any]) -> Path:
         """Write the manifest, with `config` in it, and give the folder its final name."""
         (self.folder / "request.json").unlink()
-        files = sorted(p for p in self.folder.rglob("*") if p.is_file())
+        files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.name != DOCUMENTATION)
         manifest = {
             "kind": f"drl_latent/{self.kind}",
             "format": FORMAT,
@@ -137,81 +139,16 @@ class Stage:
             "request": self.request,
             "provenance": provenance(),
             "files": {
-                str(p.relative_to(self.folder)): {"bytes": p.stat().st_size, "sha256": sha256(p)}
+                p.relative_to(self.folder).as_posix(): {
+                    "bytes": p.stat().st_size,
+                    "sha256": sha256(p),
+                }
                 for p in files
             },
         }
         write_json(self.folder / self._manifest, manifest)
         os.replace(self.folder, self.out)
         return self.out
-
-
-def read_manifest(
-    path: str | Path, kind: str, manifest: str = "manifest.json", verify: bool = False
-) -> dict[str, Any]:
-    """Read and check the manifest of an artefact folder.
-
-    Args:
-        path: The folder.
-        kind: What it has to hold.
-        manifest: File name of the manifest.
-        verify: Also compare each file's SHA-256; sizes are compared always.
-
-    Raises:
-        ArtifactError: There is no such folder, it was not finished, it holds something else, was
-            written by a newer version, or a file is missing, truncated or changed.
-    """
-    folder = Path(path)
-    file = folder / manifest
-    if not folder.is_dir():
-        raise ArtifactError(_explain_absence(folder, kind))
-    if not file.is_file():
-        raise ArtifactError(
-            f"{folder} is not a {kind} folder: it has no {manifest}. Give a folder that "
-            "drl_latent wrote."
-        )
-    try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-        found, version = data["kind"], data["format"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{file} is not a manifest of drl_latent ({error!r}).") from error
-    if found != f"drl_latent/{kind}":
-        raise ArtifactError(f"{folder} holds {found!r}, but a {kind} folder was expected.")
-    if version > FORMAT:
-        raise ArtifactError(
-            f"{folder} was written in format {version}; this version reads up to {FORMAT}. "
-            "Upgrade drl-latent."
-        )
-    for name, recorded in data["files"].items():
-        part = folder / name
-        if not part.is_file() or part.stat().st_size != recorded["bytes"]:
-            size = part.stat().st_size if part.is_file() else "missing"
-            raise ArtifactError(
-                f"{part} should have {recorded['bytes']} bytes but is {size}: the folder was "
-                "truncated or changed. Make or copy it again."
-            )
-        if verify and sha256(part) != recorded["sha256"]:
-            raise ArtifactError(
-                f"{part} does not have the SHA-256 that its manifest records: it was changed. "
-                "Make or copy it again."
-            )
-    return data
-
-
-def _explain_absence(folder: Path, kind: str) -> str:
-    partial = folder.with_name(folder.name + ".partial")
-    if partial.is_dir():
-        return (
-            f"{folder} is not finished: {partial} holds interrupted work. Run the same command "
-            "again to go on."
-        )
-    message = f"There is no {kind} folder at {folder}."
-    if folder.parent.is_dir():
-        names = [p.name for p in folder.parent.iterdir() if p.is_dir()]
-        close = difflib.get_close_matches(folder.name, names, n=1)
-        if close:
-            message += f" Did you mean {folder.parent / close[0]}?"
-    return message
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

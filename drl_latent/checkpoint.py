@@ -1,11 +1,12 @@
-"""The trained encoder as an artefact: ``model.safetensors`` and ``config.json`` in a folder."""
+"""The trained encoder as an artefact: a folder of weights, manifest and model card."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import torch
@@ -14,29 +15,49 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from drl_latent.artifacts import ArtifactError, Stage, digest, read_manifest
+from drl_latent.artifacts import (
+    DOCUMENTATION,
+    ArtifactError,
+    Stage,
+    digest,
+    provenance,
+    read_manifest,
+    write_bytes,
+)
+from drl_latent.hub import KIND, MANIFEST, WEIGHTS, HubMixin
 from drl_latent.models import LatentModel, ModelConfig, to_unit_images
 
-KIND = "encoder"
-MANIFEST = "config.json"
-WEIGHTS = "model.safetensors"
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCard
+
+    from drl_latent.card_facts import Scores
+
+__all__ = ["KIND", "MANIFEST", "WEIGHTS", "Encoder"]
 _BATCH = 512
 
 
-class Encoder:
+class Encoder(HubMixin):
     """A frozen encoder from frames to latent codes, and the decoder that came with it.
 
-    Calling it gives the mean of q(z|x). Its weights take no gradients and it stays in evaluation
-    mode.
+    Calling it gives the code of each frame: for a VAE, the mean of q(z|x). Its weights take no
+    gradients and it stays in evaluation mode.
 
     Args:
         model: The model; it is switched to evaluation and its gradients are turned off.
         training: How it was trained: objective, data, steps, seed; kept in ``config.json``.
+        made_with: Versions, platform and commit that it was trained with; those of now unless
+            given. Copies keep it.
     """
 
-    def __init__(self, model: LatentModel, training: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        model: LatentModel,
+        training: Mapping[str, Any] | None = None,
+        made_with: Mapping[str, Any] | None = None,
+    ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.training = dict(training or {})
+        self.made_with = dict(made_with or provenance())
 
     @property
     def config(self) -> ModelConfig:
@@ -52,6 +73,12 @@ class Encoder:
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of the frames it takes."""
         return self.config.image_shape
+
+    @property
+    def factor_names(self) -> tuple[str, ...]:
+        """Names of the factors of the frames it was trained on; none where that is unknown."""
+        space = self.training.get("data", {}).get("factor_space", {})
+        return tuple(factor["name"] for factor in space.get("factors", ()))
 
     @property
     def device(self) -> torch.device:
@@ -80,11 +107,34 @@ class Encoder:
         array = frames if isinstance(frames, Tensor) else torch.from_numpy(_writable(frames))
         with torch.inference_mode():
             parts = [
-                self.model.encode(to_unit_images(part.to(self.device)))[0]
+                self.model.encode(to_unit_images(part.to(self.device)))
                 for part in array.split(_BATCH)
             ]
             codes = torch.cat(parts) if parts else torch.empty(0, self.latent_dim)
         return codes if isinstance(frames, Tensor) else codes.cpu().numpy()
+
+    @property
+    def has_posterior(self) -> bool:
+        """Whether codes are means of a Gaussian q(z|x), so that `posterior` is defined."""
+        return self.model.bottleneck.has_posterior
+
+    def posterior(
+        self, frames: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return mean and log-variance of q(z|x), each float32 [N, D], for frames [N, H, W, C].
+
+        Raises:
+            ValueError: The frames have another shape or type.
+            TypeError: Codes have no distribution.
+        """
+        self.check(tuple(frames.shape[1:]), str(frames.dtype), frames.ndim)
+        with torch.inference_mode():
+            parts = [
+                self.model.posterior(to_unit_images(part.to(self.device)))
+                for part in torch.from_numpy(_writable(frames)).split(_BATCH)
+            ]
+        means, log_variances = zip(*parts, strict=True)
+        return torch.cat(means).cpu().numpy(), torch.cat(log_variances).cpu().numpy()
 
     def decode(self, codes: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Decode codes, float [N, D], to images, uint8 [N, size, size, C]."""
@@ -94,10 +144,9 @@ class Encoder:
                 f"Expected codes of shape [N, {self.latent_dim}], got {list(array.shape)}."
             )
         with torch.inference_mode():
-            images = self.model.decode(torch.from_numpy(array).to(self.device))
-        if self.training.get("objective", {}).get("likelihood") == "bernoulli":
-            images = images.sigmoid()
-        return (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+            decoded = self.model.decode(torch.from_numpy(array).to(self.device))
+            images = self.model.likelihood.images(decoded)
+        return (images * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
 
     def check(self, shape: tuple[int, ...], dtype: str, ndim: int = 4) -> None:
         """Raise ValueError unless frames of this shape [H, W, C] and type can be encoded."""
@@ -109,44 +158,136 @@ class Encoder:
                 f"{dtype} {'[N, ' + given + ']' if ndim == 4 else f'with {ndim} dimensions'}."
             )
 
-    def save(self, path: str | Path) -> Path:
-        """Write the encoder as a folder.
+    def generate_model_card(
+        self,
+        *_: Any,
+        scores: Scores | None = None,
+        license: str | None = None,
+        repo_id: str | None = None,
+    ) -> ModelCard:
+        """Return what `save` writes as ``README.md``; the arguments are those of `save`."""
+        # Imported here because a card draws on all stages, and most encoders are only loaded.
+        from drl_latent.model_card import model_card
+
+        return model_card(self, scores=scores, license=license, repo_id=repo_id)
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        scores: Scores | None = None,
+        license: str | None = None,
+        repo_id: str | None = None,
+    ) -> Path:
+        """Write the encoder as a folder: ``model.safetensors``, ``config.json``, ``README.md``.
+
+        A folder that holds this encoder already is kept; its card is written anew where there is
+        none, or something to say in it is given.
+
+        Args:
+            path: The folder.
+            scores: What the card shows: a table of `drl_latent.metrics.score_all`, or a folder
+                of `drl_latent.scoring.score_encoder`.
+            license: Identifier of the weights' licence for the card, e.g. ``"apache-2.0"``.
+            repo_id: Where it is on the hub, for the card.
 
         Raises:
-            ArtifactError: The folder holds another encoder.
+            ArtifactError: The folder holds something else, or the scores are of another encoder.
+            ValueError: The table of scores lacks a column.
         """
-        stage = Stage(path, KIND, {"fingerprint": self.fingerprint}, MANIFEST)
-        return stage.out if stage.is_complete else self.save_in(stage)
+        # First: scores that do not fit leave nothing behind.
+        card = self.generate_model_card(scores=scores, license=license, repo_id=repo_id)
+        out = Path(path)
+        if not out.exists():
+            return self.save_in(Stage(out, KIND, {"fingerprint": self.fingerprint}, MANIFEST), card)
+        found = read_manifest(out, KIND, MANIFEST)["config"].get("fingerprint")
+        if found != self.fingerprint:
+            raise ArtifactError(
+                f"{out} holds another encoder, {found}, than the one to save, {self.fingerprint}. "
+                "Choose another folder, or delete it."
+            )
+        is_told_more = any(fact is not None for fact in (scores, license, repo_id))
+        if is_told_more or not (out / DOCUMENTATION).exists():
+            write_bytes(out / DOCUMENTATION, str(card).encode())
+        return out
 
-    def save_in(self, stage: Stage) -> Path:
-        """Write the encoder as the result of `stage` and finish it."""
+    def save_in(self, stage: Stage, card: ModelCard | None = None) -> Path:
+        """Write the encoder as the result of `stage`, finish it, and add the model card."""
         weights = {k: v.contiguous() for k, v in self.model.state_dict().items()}
         save_file(weights, stage.folder / WEIGHTS)
-        return stage.finish(
+        out = stage.finish(
             {
                 "model": dataclasses.asdict(self.config),
                 "training": self.training,
+                "made_with": self.made_with,
                 "fingerprint": self.fingerprint,
             }
         )
+        # Last: whatever is wrong with its documentation, the encoder is safe.
+        write_bytes(out / DOCUMENTATION, str(card or self.generate_model_card()).encode())
+        return out
 
-    @classmethod
-    def load(cls, path: str | Path, device: str | torch.device = "cpu") -> Encoder:
-        """Read an encoder that `save` or `pretrain` wrote; no code from the folder is run.
+    def export_onnx(self, path: str | Path) -> Path:
+        """Write the encoder as one ONNX file, which runs without torch and this library.
+
+        The graph takes ``frames``, uint8 [N, H, W, C], and gives ``codes``, float32 [N, D], for
+        any N. Its metadata has the encoder's ``fingerprint`` and the ``factor_names``, as JSON.
 
         Raises:
-            ArtifactError: The folder is absent, unfinished, damaged, changed or something else.
+            ImportError: The packages of ``drl-latent[onnx]`` are not installed.
+            RuntimeError: The file would not give the encoder's codes; nothing is written.
         """
-        manifest = read_manifest(path, KIND, MANIFEST, verify=True)
-        try:
-            saved = manifest["config"]["model"]
-            model = LatentModel(
-                ModelConfig(**{**saved, "image_shape": tuple(saved["image_shape"])})
+        from drl_latent.onnx_export import export_onnx
+
+        return export_onnx(self, path)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        device: str | torch.device = "cpu",
+        revision: str | None = None,
+    ) -> Encoder:
+        """Read an encoder that `save`, `pretrain` or `push_to_hub` wrote, and verify it.
+
+        Each file that the manifest lists must have its SHA-256. Other files are ignored, and no
+        code from the folder is run.
+
+        Args:
+            path: A folder; or, where there is none of that name, a repository on the Hugging Face
+                hub, ``"owner/name"``. A `Path` is always a folder.
+            device: Where to put the weights.
+            revision: Branch, tag or commit of the repository; its main branch unless given.
+
+        Raises:
+            ArtifactError: The folder is absent, unfinished, damaged, changed or something else,
+                or the hub does not give such a repository.
+        """
+        return cls.from_pretrained(path, device=device, revision=revision)
+
+    @classmethod
+    def read(cls, folder: Path, device: str | torch.device = "cpu") -> Encoder:
+        """Read a folder as `load` does; never from the hub."""
+        manifest = read_manifest(folder, KIND, MANIFEST, verify=True)
+        if WEIGHTS not in manifest["files"]:
+            raise ArtifactError(
+                f"{folder / MANIFEST} lists no {WEIGHTS}, so that the weights cannot be verified. "
+                "Make or copy it again."
             )
-            model.load_state_dict(load_file(Path(path) / WEIGHTS))
+        config = manifest["config"]
+        try:
+            model = LatentModel(ModelConfig(**config["model"]))
+            model.load_state_dict(load_file(folder / WEIGHTS))
+            made_with = config.get("made_with", manifest["provenance"])
+            encoder = cls(model, config["training"], made_with)
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ArtifactError(f"{path} does not hold a usable encoder: {error}") from error
-        return cls(model.to(device), manifest["config"]["training"])
+            said = f"it lacks {error}" if type(error) is KeyError else " ".join(str(error).split())
+            raise ArtifactError(
+                f"{folder} does not hold a usable encoder: {said.rstrip('.')}. Make or copy it "
+                "again, or upgrade drl-latent if a newer version wrote it."
+            ) from error
+        encoder.model.to(device)
+        return encoder
 
     def __repr__(self) -> str:
         name = self.training.get("objective_name", "untrained")
@@ -159,6 +300,4 @@ def _writable(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _tensor_hash(tensor: Tensor) -> str:
-    import hashlib
-
     return hashlib.sha256(tensor.detach().cpu().contiguous().numpy().tobytes()).hexdigest()

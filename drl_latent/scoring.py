@@ -46,13 +46,18 @@ def score_encoder(
         The table of `drl_latent.metrics.score_all`.
 
     Raises:
-        ValueError: A metric is unknown, or the frames do not fit the encoder.
+        ValueError: A metric is unknown, the frames do not fit the encoder, or they have no labels.
         ArtifactError: A folder is not what it should be.
     """
     for name in metrics:
         METRICS[name]
     encoder = Encoder.load(encoder) if isinstance(encoder, (str, Path)) else encoder
     data = dataset if isinstance(dataset, FrameDataset) else open_dataset(dataset)
+    if not len(data.factor_space):
+        raise ValueError(
+            f"{data.path} has no factors to score against. Import it with a table of labels, or "
+            "choose among encoders without labels: `drl-latent select`."
+        )
     request = {
         "encoder": encoder.fingerprint,
         "data": data.fingerprint,

@@ -63,13 +63,23 @@ def load_training_state(
             {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
         )
     for name, optimizer in optimizers.items():
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
         states: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             kind, *rest = key.split("/", 3)
             if kind == "optimizer" and rest[0] == name:
-                states.setdefault(int(rest[1]), {})[rest[2]] = value
+                states.setdefault(int(rest[1]), {})[rest[2]] = _laid_out_as(
+                    parameters[int(rest[1])], value
+                )
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": states, "param_groups": groups})
     if generator is not None:
         generator.set_state(tensors["generator"])
     return counters
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """Return `value` with the strides of `parameter`: fused optimisers read both as flat memory."""
+    if value.shape != parameter.shape:
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype).copy_(value)

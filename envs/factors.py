@@ -453,7 +453,8 @@ class FactorSpace:
                 f"Expected values of shape [N, {len(self)}], one column for each of "
                 f"{list(self.names)}, got {list(np.shape(values))}."
             )
-        return np.stack([f.index_of(array[:, k]) for k, f in enumerate(self.factors)], axis=1)
+        columns = [f.index_of(array[:, k]) for k, f in enumerate(self.factors)]
+        return np.stack(columns, axis=1) if columns else np.empty((len(array), 0), np.int64)
 
     def sample(self, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
         """Draw `n` combinations, int [n, K], uniformly and independently."""

@@ -13,8 +13,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 level=${1:-dev}
 case $level in
     run) rank=1 extras="" ;;
-    test) rank=2 extras="[contrib,robotics,test]" ;;
-    dev) rank=3 extras="[contrib,robotics,dev]" ;;
+    test) rank=2 extras="[all,test]" ;;
+    dev) rank=3 extras="[all,dev]" ;;
     *) echo "usage: scripts/setup.sh run|test|dev" >&2; exit 2 ;;
 esac
 venv_python=.venv/bin/python

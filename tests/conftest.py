@@ -18,6 +18,20 @@ def frames(tmp_path_factory: pytest.TempPathFactory) -> FrameDataset:
 
 
 @pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> FrameDataset:
+    """100 pairs of frames of Reach that differ in one factor."""
+    out = tmp_path_factory.mktemp("data") / "pairs"
+    return collect("DrlLatent/Reach-v0", out, n=200, seed=0, source="pairs", progress=False)
+
+
+@pytest.fixture(scope="session")
+def rollouts(tmp_path_factory: pytest.TempPathFactory) -> FrameDataset:
+    """200 frames along episodes of Reach."""
+    out = tmp_path_factory.mktemp("data") / "rollouts"
+    return collect("DrlLatent/Reach-v0", out, n=200, seed=0, source="rollout", progress=False)
+
+
+@pytest.fixture(scope="session")
 def encoder() -> Encoder:
     """An untrained encoder for 64x64 frames."""
     with torch.random.fork_rng():

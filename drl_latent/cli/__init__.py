@@ -13,17 +13,23 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tyro
 
-from drl_latent.cli.commands import Collect, Evaluate, Pretrain, Report, Score, Train
+from drl_latent.cli.commands import Collect, Evaluate, Report, Score, Train
+from drl_latent.cli.data_commands import ExportData, ImportData
 from drl_latent.cli.doctor import Doctor
 from drl_latent.cli.factors_command import Factors
+from drl_latent.cli.pretrain_command import Pretrain
 from drl_latent.cli.quickstart import Quickstart
+from drl_latent.cli.select_command import Select
 from drl_latent.cli.show import Show
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "quickstart": Quickstart,
     "collect": Collect,
+    "import-data": ImportData,
+    "export-data": ExportData,
     "pretrain": Pretrain,
     "score": Score,
+    "select": Select,
     "train": Train,
     "evaluate": Evaluate,
     "report": Report,

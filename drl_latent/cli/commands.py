@@ -73,8 +73,11 @@ class Collect:
     """Part of the split to draw from: train, test; or encoder, policy, ood1, ood2."""
     n: int = 50_000
     """Number of frames."""
-    source: Literal["factors", "rollout"] = "factors"
-    """Independent draws of all factors, or frames along episodes of random actions."""
+    source: Literal["factors", "pairs", "rollout"] = "factors"
+    """Independent draws of all factors, such draws in pairs that differ in k factors, or frames
+    along episodes of random actions."""
+    k: int | Literal["random"] = 1
+    """How many factors differ in a pair; random draws a number for each."""
     seed: int = 0
     """Seed of the draws."""
 
@@ -88,54 +91,10 @@ class Collect:
             n=self.n,
             seed=self.seed,
             source=self.source,
+            k=self.k,
             env_kwargs=self.env.kwargs(self.partition),
         )
         print(data)
-        return 0
-
-
-@dataclass(frozen=True)
-class Pretrain:
-    """Train an encoder on collected frames."""
-
-    data: Path
-    """Folder of frames."""
-    out: Path
-    """Folder to make."""
-    objective: str = "beta_vae"
-    """Name of the objective."""
-    settings: tuple[str, ...] = ()
-    """Settings of the objective, e.g. beta=8 likelihood=salient_gaussian."""
-    steps: int = 20_000
-    """Optimisation steps."""
-    batch_size: int = 32
-    """Frames a step."""
-    learning_rate: float = 2e-3
-    """Peak learning rate."""
-    latent_dim: int = 10
-    """Number of latent dimensions."""
-    seed: int = 0
-    """Seed of weights, order of frames and sampled codes."""
-
-    def run(self) -> int:
-        """Pretrain."""
-        import dataclasses
-
-        from drl_latent.data import open_dataset
-        from drl_latent.pretrain import Optimization, default_model, pretrain
-
-        data = open_dataset(self.data)
-        encoder = pretrain(
-            data,
-            self.objective,
-            out=self.out,
-            steps=self.steps,
-            seed=self.seed,
-            model=dataclasses.replace(default_model(data.image_shape), latent_dim=self.latent_dim),
-            optimization=Optimization(batch_size=self.batch_size, learning_rate=self.learning_rate),
-            **parse_settings(self.settings),
-        )
-        print(encoder)
         return 0
 
 

@@ -1,26 +1,25 @@
-"""Collect frames from an environment: factor by factor, or along rollouts."""
+"""Collect frames from an environment: factor by factor, in pairs, or along rollouts."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
 import numpy as np
-from numpy.lib.format import open_memmap
 
-from drl_latent.artifacts import Stage, plain, write_json
+from drl_latent.artifacts import Stage, plain
 from drl_latent.data.dataset import KIND, FrameDataset, open_dataset
+from drl_latent.data.pairs import Changes, PairSampler
+from drl_latent.data.rollouts import roll
+from drl_latent.data.writing import Chunk, even_bounds, fill
 from drl_latent.envs import FactorScene, Split, make_env
-from drl_latent.progress import track
 from drl_latent.registry import UnknownNameError
 
-Source = Literal["factors", "rollout"]
+Source = Literal["factors", "pairs", "rollout"]
 _CHUNK = 1_000
-_MEAN_HOLD = 6
-"""Mean number of steps that a rollout keeps an action: a new one each step would not get far."""
+"""Frames written at a time; even, for pairs are written whole."""
 
 
 def collect(
@@ -30,6 +29,7 @@ def collect(
     n: int = 50_000,
     seed: int = 0,
     source: Source = "factors",
+    k: Changes = 1,
     env_kwargs: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> FrameDataset:
@@ -39,11 +39,14 @@ def collect(
         env_id: A registered environment, e.g. ``"DrlLatent/Reach-v0"``, or an adapted one, e.g.
             ``"factorize:Pusher-v5"``.
         out: The folder to make.
-        n: Number of frames.
+        n: Number of frames; of pairs, twice their number.
         seed: Seed; the same call gives the same frames.
-        source: ``"factors"``: independent draws of all factors, state included. ``"rollout"``:
-            frames along episodes of random actions that are held for some steps, with actions
-            and episode numbers.
+        source: ``"factors"``: independent draws of all factors, state included. ``"pairs"``: rows
+            2i and 2i + 1 are such draws that differ in `k` factors only, see `PairSampler`.
+            ``"rollout"``: frames along episodes of random actions that are held for some steps,
+            with actions, rewards, ends and episode numbers.
+        k: Of pairs, how many factors differ: 1 or more, or ``"random"`` for a number drawn for
+            each pair. Factors that do not vary, or do not show in an image, are never counted.
         env_kwargs: Keyword arguments of the environment, such as ``split`` and ``partition``.
         progress: Whether to show progress.
 
@@ -58,19 +61,28 @@ def collect(
         raise UnknownNameError("source of frames", source, get_args(Source))
     if n < 1:
         raise ValueError(f"n, the number of frames, must be 1 or more, got {n}.")
+    if source == "pairs" and n % 2:
+        raise ValueError(f"n, the number of frames, must be even for pairs, got {n}.")
+    if source != "pairs" and k != 1:
+        raise ValueError(f'k={k!r} is a setting of source="pairs", but source is {source!r}.')
     kwargs = dict(env_kwargs or {})
     kwargs.pop("observation", None)  # frames are what is collected
     env = make_env(env_id, **kwargs)
-    base = env.unwrapped
-    if not isinstance(base, FactorScene):
-        raise ValueError(f"{env_id} has no factors of variation: {type(base).__name__}.")
     try:
+        base = env.unwrapped
+        if not isinstance(base, FactorScene):
+            raise ValueError(f"{env_id} has no factors of variation: {type(base).__name__}.")
         if isinstance(kwargs.get("split"), Split):
             kwargs["split"] = kwargs["split"].to_dict()
         request = {"env": env_id, "env_kwargs": kwargs, "n": n, "seed": seed, "source": source}
+        sampler = None
+        if source == "pairs":
+            request["k"] = k
+            sampler = PairSampler(base, k)
+            sampler.draw(1, np.random.default_rng(seed))  # raises if there is no such pair
         stage = Stage(out, KIND, request)
         if not stage.is_complete:
-            _fill(stage, env, base, n, seed, source, progress)
+            _fill(stage, env, base, n, seed, source, sampler, progress)
             split = base.split
             stage.finish(
                 plain(request)
@@ -92,61 +104,34 @@ def _fill(
     n: int,
     seed: int,
     source: Source,
+    sampler: PairSampler | None,
     progress: bool,
 ) -> None:
     """Write the arrays chunk by chunk; each chunk has its own seed, so it can be made alone."""
-    shapes: dict[str, tuple[Any, tuple[int, ...]]] = {
+    columns: dict[str, tuple[type, tuple[int, ...]]] = {
         "frames": (np.uint8, (base.image_size, base.image_size, 3)),
         "factors": (np.float32, (len(base.factor_space),)),
     }
     if source == "rollout":
-        shapes |= {
+        columns |= {
             "actions": (np.float32, base.action_space.shape or ()),
             "episode": (np.int64, ()),
+            "rewards": (np.float32, ()),
+            "terminated": (np.bool_, ()),
+            "truncated": (np.bool_, ()),
         }
-    counter = stage.folder / "done.json"
-    done = json.loads(counter.read_text())["frames"] if counter.exists() else 0
-    mode: Literal["r+", "w+"] = "r+" if done else "w+"
-    arrays = {
-        name: open_memmap(stage.folder / f"{name}.npy", mode=mode, dtype=dtype, shape=(n, *shape))
-        for name, (dtype, shape) in shapes.items()
-    }
-    with track("Collecting", n, "frames", done, progress) as advance:
-        for start in range(done, n, _CHUNK):
-            stop = min(start + _CHUNK, n)
-            chunk = {name: array[start:stop] for name, array in arrays.items()}
-            rng = np.random.default_rng([seed, start])
-            if source == "factors":
-                chunk["factors"][:] = base.sample_factor_values(stop - start, rng)
-                chunk["frames"][:] = base.render_values(chunk["factors"])
-            else:
-                _roll(env, base, chunk, start, rng)
-            for array in arrays.values():
-                array.flush()
-            write_json(counter, {"frames": stop})
-            advance(stop - start)
-    counter.unlink()
 
+    def write(chunk: Chunk, start: int) -> None:
+        rng, size = np.random.default_rng([seed, start]), len(chunk["frames"])
+        if source == "rollout":
+            roll(env, base, chunk, start, rng)
+            return
+        if sampler is None:
+            values = base.sample_factor_values(size, rng)
+        else:
+            values = sampler.draw(size // 2, rng).reshape(size, -1)
+        chunk["factors"][:] = values
+        chunk["frames"][:] = base.render_values(values)
 
-def _roll(
-    env: gym.Env[Any, Any],
-    base: FactorScene,
-    chunk: dict[str, Any],
-    start: int,
-    rng: np.random.Generator,
-) -> None:
-    """Fill a chunk with episodes of random, held actions; the last one may be cut off."""
-    low, high = base.action_space.low, base.action_space.high  # type: ignore[attr-defined]
-    row, episode, over = 0, start - 1, True
-    observation, action = None, low
-    while row < len(chunk["frames"]):
-        if over:
-            observation, _ = env.reset(seed=int(rng.integers(2**31)))
-            episode = start + row
-        if over or rng.random() < 1 / _MEAN_HOLD:
-            action = rng.uniform(low, high).astype(np.float32)
-        chunk["frames"][row], chunk["factors"][row] = observation, base.factor_values
-        chunk["actions"][row], chunk["episode"][row] = action, episode
-        observation, _, terminated, truncated, _ = env.step(action)
-        over = terminated or truncated
-        row += 1
+    bounds = even_bounds(n, _CHUNK)
+    fill(stage.folder, columns, bounds, write, title="Collecting", progress=progress)

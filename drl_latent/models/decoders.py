@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor, nn
 
-from drl_latent.models.config import ModelConfig
+from drl_latent.models.config import ModelConfig, Sizes
 from drl_latent.models.encoders import WithCoordinates
 from drl_latent.models.registries import DECODERS
+
+
+def coarse_grid(size: int) -> tuple[int, int]:
+    """Return the grid that images of even `size` are decoded on, and by how much it is enlarged."""
+    factor = 4 if size > 32 and size % 4 == 0 else 2
+    return size // factor, factor
 
 
 @DECODERS.register("broadcast")
@@ -18,15 +26,12 @@ class BroadcastDecoder(nn.Module):
     Decoder"; the head is Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution".
     """
 
+    sizes: ClassVar[Sizes] = Sizes(multiple=2)
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        size, channels, width = config.decoded_size, config.image_shape[2], config.decoder_width
-        factor = 4 if size > 32 and size % 4 == 0 else 2
-        if size % factor:
-            raise ValueError(
-                f"The broadcast decoder needs a decoded_size divisible by {factor}, got {size}."
-            )
-        self.grid = size // factor
+        channels, width = config.image_shape[2], config.decoder_width
+        self.grid, factor = coarse_grid(config.decoded_size)
         self.layers = nn.Sequential(
             WithCoordinates(self.grid),
             nn.Conv2d(config.latent_dim + 2, width, 1),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from drl_latent.models.config import ModelConfig
+from drl_latent.models.config import ModelConfig, Sizes
 from drl_latent.models.registries import ENCODERS
 
 
@@ -15,6 +17,14 @@ def coordinate_grid(size: int) -> Tensor:
     axis = torch.linspace(-1, 1, size)
     y, x = torch.meshgrid(axis, axis, indexing="ij")
     return torch.stack([x, y])[None]
+
+
+def halved_sizes(size: int) -> list[int]:
+    """Return `size` and its halves, rounded down, to the first that is below 8."""
+    sizes = [size]
+    while sizes[-1] >= 8:
+        sizes.append(sizes[-1] // 2)
+    return sizes
 
 
 class WithCoordinates(nn.Module):
@@ -39,12 +49,12 @@ class PatchEncoder(nn.Module):
     because the stem leaves the full resolution at once.
     """
 
+    sizes: ClassVar[Sizes] = Sizes(multiple=4)
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         size, _, channels = config.image_shape
         width, grid = config.encoder_width, size // 4
-        if size % 4:
-            raise ValueError(f"The patch encoder needs a frame size divisible by 4, got {size}.")
         layers: list[nn.Module] = [
             nn.Conv2d(channels, width, 4, stride=4),
             nn.SiLU(),
@@ -80,14 +90,13 @@ class KeypointEncoder(nn.Module):
     VAE is free to code position and colour together, folded, which agents learn from slowly.
     """
 
+    sizes: ClassVar[Sizes] = Sizes(multiple=4)
     maps = 8
     grid: Tensor
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         size, _, channels = config.image_shape
-        if size % 4:
-            raise ValueError(f"The keypoint encoder needs a frame size divisible by 4, got {size}.")
         width, features, hidden = config.encoder_width, 2 * config.encoder_width, 256
         self.features = nn.Sequential(
             nn.Conv2d(channels, width, 4, stride=4),

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
 from drl_latent.models import LatentModel
-from drl_latent.objectives.base import (
-    OBJECTIVES,
-    Objective,
-    kl_to_standard_normal,
-    sample_posterior,
-)
+from drl_latent.objectives.base import OBJECTIVES, Batch, Objective, Terms, check_at_least
+from drl_latent.objectives.vae import bound
 
 
 @OBJECTIVES.register("beta_vae")
@@ -33,19 +26,9 @@ class BetaVAE(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.beta >= 0:
-            raise ValueError(f"beta must be 0 or more, got {self.beta}.")
+        check_at_least(self, 0, "beta")
 
-    def loss(
-        self, model: LatentModel, images: Tensor, step: int, generator: torch.Generator
-    ) -> dict[str, Tensor]:
+    def loss(self, model: LatentModel, batch: Batch) -> Terms:
         """Return the loss and its two terms, nats an image."""
-        mean, log_variance = model.encode(images)
-        codes = sample_posterior(mean, log_variance, generator)
-        reconstruction = self.reconstruction(model, codes, images).mean()
-        kl = kl_to_standard_normal(mean, log_variance).sum(1).mean()
-        return {
-            "loss": reconstruction + self.beta * kl,
-            "reconstruction": reconstruction,
-            "kl": kl,
-        }
+        found = bound(model, batch.images, batch.generator)
+        return found.with_loss(self.beta * found.kl)
