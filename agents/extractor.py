@@ -15,6 +15,7 @@ from torch import Tensor
 from drl_latent.artifacts import read_manifest
 from drl_latent.checkpoint import KIND, MANIFEST, Encoder
 from drl_latent.registry import UnknownNameError
+from drl_latent.sharing.hub import locate
 
 Mode = Literal["frozen"]
 
@@ -32,7 +33,8 @@ class LatentExtractor(BaseFeaturesExtractor):
     Args:
         observation_space: A Box of images, uint8 or float in ``[0, 1]``, channels first or last;
             or a Dict of such images and of vectors. Every image goes through the encoder.
-        encoder: Folder of the encoder. It is read anew when the policy is loaded.
+        encoder: Folder of the encoder, or its name on the hub. It is read anew when the policy is
+            loaded.
         mode: ``"frozen"``: the encoder's weights stay what they are.
         fingerprint: If given, the `Encoder.fingerprint` that the folder must hold.
 
@@ -113,12 +115,12 @@ class LatentExtractor(BaseFeaturesExtractor):
 
 def _load_shared(path: str | Path) -> Encoder:
     """Load an encoder, or return the one that is loaded from the same files already."""
-    folder = Path(path).resolve()
-    manifest = read_manifest(path, KIND, MANIFEST)
+    folder = locate(path).resolve()
+    manifest = read_manifest(folder, KIND, MANIFEST)
     key = (str(folder), str(manifest["files"]))
     encoder = _loaded.get(key)
     if encoder is None:
-        encoder = _loaded[key] = Encoder.load(path)
+        encoder = _loaded[key] = Encoder.load(folder)
     return encoder
 
 

@@ -24,13 +24,13 @@ from drl_latent.artifacts import (
     read_manifest,
     write_bytes,
 )
-from drl_latent.hub import KIND, MANIFEST, WEIGHTS, HubMixin
 from drl_latent.models import LatentModel, ModelConfig, to_unit_images
+from drl_latent.sharing.hub import KIND, MANIFEST, WEIGHTS, HubMixin
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard
 
-    from drl_latent.card_facts import Scores
+    from drl_latent.sharing.card_facts import Scores
 
 __all__ = ["KIND", "MANIFEST", "WEIGHTS", "Encoder"]
 _BATCH = 512
@@ -167,7 +167,7 @@ class Encoder(HubMixin):
     ) -> ModelCard:
         """Return what `save` writes as ``README.md``; the arguments are those of `save`."""
         # Imported here because a card draws on all stages, and most encoders are only loaded.
-        from drl_latent.model_card import model_card
+        from drl_latent.sharing.model_card import model_card
 
         return model_card(self, scores=scores, license=license, repo_id=repo_id)
 
@@ -237,7 +237,7 @@ class Encoder(HubMixin):
             ImportError: The packages of ``drl-latent[onnx]`` are not installed.
             RuntimeError: The file would not give the encoder's codes; nothing is written.
         """
-        from drl_latent.onnx_export import export_onnx
+        from drl_latent.sharing.onnx_export import export_onnx
 
         return export_onnx(self, path)
 

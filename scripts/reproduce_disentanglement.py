@@ -77,7 +77,7 @@ class Args:
     """Names of objectives."""
     seeds: int = 3
     """Seeds, from 0."""
-    steps: int = 2_500
+    steps: int = 2_000
     """Steps of 32 images."""
     frames: int = 30_000
     """Frames of each data set to learn from."""

@@ -23,7 +23,7 @@ from huggingface_hub.errors import (
 from drl_latent import Encoder
 from drl_latent.artifacts import ArtifactError
 from drl_latent.cli.export_command import Export
-from drl_latent.hub import is_repo_id
+from drl_latent.sharing.hub import is_repo_id
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
 
@@ -70,7 +70,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
     """A hub, and an empty working directory."""
     fake = FakeHub(tmp_path / "hub")
     monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", lambda **_: fake)
-    monkeypatch.setattr("drl_latent.hub.snapshot_download", fake.snapshot_download)
+    monkeypatch.setattr("drl_latent.sharing.hub.snapshot_download", fake.snapshot_download)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     return fake

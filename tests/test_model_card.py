@@ -201,7 +201,7 @@ def test_a_card_that_cannot_be_written_loses_no_training(
     def fail(*_: object, **__: object) -> None:
         raise KeyError("a bug")
 
-    monkeypatch.setattr("drl_latent.model_card.model_card", fail)
+    monkeypatch.setattr("drl_latent.sharing.model_card.model_card", fail)
     plan = Optimization(batch_size=4, monitor_every=0)
     with pytest.raises(KeyError, match="a bug"):
         pretrain(

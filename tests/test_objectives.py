@@ -155,6 +155,12 @@ def test_docstring_names_its_source(name: str):
     assert any(f" {year}" in text for year in range(1900, 2027)), "author, year, title, equation"
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_is_in_the_documented_table(name: str):
+    table = Path(__file__).parents[1] / "docs" / "objectives.md"
+    assert f"| `{name}` |" in table.read_text(encoding="utf-8")
+
+
 def test_wrong_settings_are_refused(frames: FrameDataset, tmp_path: Path):
     with pytest.raises(ValueError, match="beta must be 0 or more"):
         BetaVAE(beta=-1.0)

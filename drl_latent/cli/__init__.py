@@ -16,6 +16,7 @@ import tyro
 from drl_latent.cli.commands import Collect, Evaluate, Report, Score, Train
 from drl_latent.cli.data_commands import ExportData, ImportData
 from drl_latent.cli.doctor import Doctor
+from drl_latent.cli.export_command import Export
 from drl_latent.cli.factors_command import Factors
 from drl_latent.cli.pretrain_command import Pretrain
 from drl_latent.cli.quickstart import Quickstart
@@ -26,13 +27,14 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "quickstart": Quickstart,
     "collect": Collect,
     "import-data": ImportData,
-    "export-data": ExportData,
     "pretrain": Pretrain,
     "score": Score,
     "select": Select,
     "train": Train,
     "evaluate": Evaluate,
     "report": Report,
+    "export": Export,
+    "export-data": ExportData,
     "show": Show,
     "factors": Factors,
     "doctor": Doctor,
@@ -65,5 +67,12 @@ def _is_refusal(error: Exception) -> bool:
     """Return whether an error tells the user what to change, rather than that we have a bug."""
     import gymnasium
 
-    kinds = (ValueError, FloatingPointError, RuntimeError, OSError, gymnasium.error.Error)
+    kinds = (
+        ValueError,
+        FloatingPointError,
+        RuntimeError,
+        ImportError,
+        OSError,
+        gymnasium.error.Error,
+    )
     return isinstance(error, kinds)

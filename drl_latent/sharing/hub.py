@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
     from huggingface_hub import ModelCard
 
-    from drl_latent.card_facts import Scores
+    from drl_latent.sharing.card_facts import Scores
 
 KIND = "encoder"
 MANIFEST = "config.json"

@@ -12,8 +12,8 @@ import jinja2
 import pandas as pd
 from huggingface_hub import ModelCard, ModelCardData
 
-from drl_latent import card_facts
-from drl_latent.card_facts import Scores
+from drl_latent.sharing import card_facts
+from drl_latent.sharing.card_facts import Scores
 
 if TYPE_CHECKING:
     from drl_latent.checkpoint import Encoder

@@ -1,0 +1,1 @@
+"""An encoder elsewhere: model cards, the Hugging Face hub, ONNX."""
