@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Schedule = Literal["cosine", "constant"]
 Precision = Literal["auto", "float32", "bfloat16"]
 
+INCIDENTAL = ("checkpoint_every", "log_every", "monitor_every", "num_workers")
+"""Settings that change how a run is watched and fed, and no weight of it."""
 _WARM_UP = 200
 """Steps over which the learning rate rises from 0."""
 

@@ -14,7 +14,7 @@ from drl_latent.checkpoint import KIND, MANIFEST, Encoder
 from drl_latent.data import FrameDataset, open_dataset
 from drl_latent.models import ModelConfig
 from drl_latent.objectives import OBJECTIVES, Objective
-from drl_latent.optimization import Optimization
+from drl_latent.optimization import INCIDENTAL, Optimization
 from drl_latent.pretraining import train
 from drl_latent.pretraining.loop import CHECKPOINT
 from drl_latent.registry import UnknownNameError
@@ -69,14 +69,16 @@ def pretrain(
         )
     plan = dataclasses.replace(optimization or Optimization(), steps=steps, seed=seed)
     name = next(key for key, cls in OBJECTIVES.items() if cls is type(objective))
-    training = {
+    training: dict[str, Any] = {
         "objective_name": name,
         "objective": dataclasses.asdict(objective),
         "optimization": dataclasses.asdict(plan),
         "data": {**data.config, "fingerprint": data.fingerprint},
     }
     config = objective.architecture(config)
-    stage = Stage(out, KIND, {"model": dataclasses.asdict(config), **training}, MANIFEST)
+    essential = {k: v for k, v in training["optimization"].items() if k not in INCIDENTAL}
+    request = {"model": dataclasses.asdict(config), **training, "optimization": essential}
+    stage = Stage(out, KIND, request, MANIFEST)
     if not stage.is_complete:
         _keep_large_allocations()
         trained = train(stage.folder, data, objective, config, plan, progress)

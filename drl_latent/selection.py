@@ -15,6 +15,7 @@ from drl_latent.artifacts import Stage, digest, read_manifest
 from drl_latent.checkpoint import Encoder
 from drl_latent.data import FrameDataset, open_dataset
 from drl_latent.metrics.base import BoolArray
+from drl_latent.optimization import INCIDENTAL
 from drl_latent.udr import MIN_ROWS, SIMILARITIES, UDRResult, udr, varying
 
 __all__ = ["UDRResult", "encode_informative", "read_selection", "select_encoder", "udr"]
@@ -28,7 +29,7 @@ MIN_SPREAD = 0.05
 RECOMMENDED_RUNS = 5
 
 # Where a run was computed and how it was watched are no part of what it learned.
-_INCIDENTAL = {"seed", "checkpoint_every", "log_every", "monitor_every", "num_workers", "device"}
+_INCIDENTAL = {"seed", "device", *INCIDENTAL}
 
 
 def select_encoder(

@@ -7,8 +7,10 @@ from drl_latent.objectives.base import OBJECTIVES, Objective
 from drl_latent.objectives.beta_tcvae import BetaTCVAE
 from drl_latent.objectives.beta_vae import BetaVAE
 from drl_latent.objectives.dae import DAE
+from drl_latent.objectives.darla import DARLA
 from drl_latent.objectives.dip_vae import DIPVAEI, DIPVAEII
 from drl_latent.objectives.factor_vae import FactorVAE
+from drl_latent.objectives.info_gan_cr import InfoGANCR
 from drl_latent.objectives.info_vae import InfoVAE
 from drl_latent.objectives.pca import PCA
 from drl_latent.objectives.qlae import QLAE
@@ -21,6 +23,7 @@ from drl_latent.objectives.vae import VAE
 __all__ = [
     "AE",
     "DAE",
+    "DARLA",
     "DIPVAEI",
     "DIPVAEII",
     "OBJECTIVES",
@@ -33,6 +36,7 @@ __all__ = [
     "BetaTCVAE",
     "BetaVAE",
     "FactorVAE",
+    "InfoGANCR",
     "InfoVAE",
     "Objective",
     "SlowVAE",

@@ -57,9 +57,9 @@ class QLAE(QuantizedAE):
     "Disentanglement via Latent Quantization", section 3 and equations 2 to 4. The paper has twice
     as many latents as factors.
 
-    The paper's weights are 0.01 beside a Bernoulli likelihood. The Gaussian of scale 0.1 is 25 times
-    as sharp (at mid-grey), so that 0.25 is the same balance here; with 0.01 what is quantised runs
-    away from the values.
+    The paper's weights are 0.01, beside a Bernoulli likelihood. The Gaussian of scale 0.1 is 25
+    times as sharp (at mid-grey), so that 0.25 is the same balance; with 0.01 what is quantised
+    would run away from the values.
 
     A position that a latent codes alone is known to one part in `levels` and no better: a robot
     that has to be more precise needs more levels or other observations.
