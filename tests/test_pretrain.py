@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from drl_latent.artifacts import ArtifactError
 from drl_latent.checkpoint import Encoder
-from drl_latent.data import FrameDataset
+from drl_latent.data import FrameDataset, collect
 from drl_latent.models import ModelConfig
 from drl_latent.objectives import BetaVAE
 from drl_latent.pretrain import Optimization, pretrain
@@ -310,6 +310,14 @@ def test_logs_show_scalars_images_and_metrics(frames: FrameDataset, tmp_path: Pa
     assert {"model/frame_and_reconstruction", "model/traversals"} == set(logs.Tags()["images"])
     assert [entry.step for entry in logs.Scalars("metrics/mig")] == [10, 20]
     assert [entry.step for entry in logs.Images("model/traversals")] == [10, 20]
+
+
+def test_learns_from_a_handful_of_frames(tmp_path: Path):
+    few = collect("DrlLatent/Reach-v0", tmp_path / "few", n=9, seed=0, progress=False)
+    encoder = pretrain(
+        few, out=tmp_path / "e", steps=2, model=SMALL, optimization=PLAN, progress=False
+    )
+    assert encoder(few.frames[:]).shape == (9, 10)
 
 
 def test_trains_in_bfloat16(frames: FrameDataset, tmp_path: Path):

@@ -124,7 +124,7 @@ class QuantizedBottleneck(Bottleneck):
 class CodebookBottleneck(QuantizedBottleneck):
     """Each latent has its own learned values, which start evenly spread over ``[-0.5, 0.5]``.
 
-    Hsu et al. 2023, "Disentanglement via Latent Quantization", section 3.1.
+    Hsu et al. 2023, "Disentanglement via Latent Quantization", section 3.
     """
 
     def __init__(self, features: int, config: ModelConfig) -> None:
@@ -143,7 +143,7 @@ class FiniteScalarBottleneck(QuantizedBottleneck):
     """All latents have the same fixed values, evenly spread over ``[-1, 1]``.
 
     Mentzer et al. 2024, "Finite Scalar Quantization: VQ-VAE Made Simple", in the symmetric form of
-    Hsu et al. 2024, "Tripod", section 4.1.
+    Hsu et al. 2024, "Tripod".
     """
 
     def __init__(self, features: int, config: ModelConfig) -> None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.nn.utils.parametrizations import spectral_norm
 
 from drl_latent.data import FrameDataset
 from drl_latent.models import LatentModel, ModelConfig
-from drl_latent.models.encoders import halved_sizes
 from drl_latent.objectives.base import (
     OBJECTIVES,
     Batch,
@@ -23,25 +20,10 @@ from drl_latent.objectives.base import (
     Terms,
     check_at_least,
 )
+from drl_latent.objectives.critics import make_critic
 from drl_latent.objectives.decoded import enlarged, mean_images
 
 _BETAS = (0.5, 0.999)
-
-
-def make_critic(size: int, channels: int, outputs: int) -> nn.Sequential:
-    """Return a network from images [N, C, size, size] to logits [N, outputs].
-
-    4x4 convolutions of stride 2 with 32, 32, 64 ... channels, as many as leave 4x4 to 7x7, and a
-    layer of 128, with spectral normalisation (Miyato et al. 2018), as in the authors' code.
-    """
-    maps = halved_sizes(size)
-    widths = [channels, *(32 if layer < 2 else 64 for layer in range(len(maps) - 1))]
-    layers: list[nn.Module] = []
-    for entering, leaving in pairwise(widths):
-        convolution = nn.Conv2d(entering, leaving, 4, stride=2, padding=1)
-        layers += [spectral_norm(convolution), nn.LeakyReLU(0.2)]
-    hidden = spectral_norm(nn.Linear(widths[-1] * maps[-1] ** 2, 128))
-    return nn.Sequential(*layers, nn.Flatten(), hidden, nn.LeakyReLU(0.2), nn.Linear(128, outputs))
 
 
 def draw_codes(n: int, dim: int, generator: torch.Generator) -> Tensor:
@@ -51,7 +33,7 @@ def draw_codes(n: int, dim: int, generator: torch.Generator) -> Tensor:
     Latin hypercube sampling, so that chance moves the loss less.
     """
     order, within = torch.rand(2, n, dim, generator=generator, device=generator.device)
-    return 2 * (order.argsort(0) + within) / max(n, 1) - 1
+    return 2 * (order.argsort(0) + within) / n - 1
 
 
 def draw_pairs(
@@ -78,15 +60,14 @@ class InfoGANCR(Objective):
     The decoder is the generator and the encoder reads codes off its images: ``loss = -log D(G(c)) +
     info |E(G(c)) - c|^2 / 2 + contrast CE(H(G(c), G(c')), i)``, where c and c' share code i alone
     and H has to tell which. Lin et al. 2020, "InfoGAN-CR and ModelCentrality: Self-supervised Model
-    Training and Selection for Disentangling GANs", equations 3 and 6. The last `noise` latents are
-    the generator's noise, which nobody recovers: their codes are exactly 0, its mean.
+    Training and Selection for Disentangling GANs", section 3. The last `noise` latents are the
+    generator's noise, which nobody recovers: their codes are exactly 0, its mean.
 
     Unlike in the paper, the encoder is a network of its own rather than the discriminator's last
     layers, so that any can be used; the generator takes one step for each of the others'; and
     weight and gap of the contrastive term change linearly rather than at once, earlier, because the
-    learning rate decays. Generated images are
-    enlarged to the frames' size for the encoder, which has to read real frames later: decoding at
-    that size brings the two nearer.
+    learning rate decays. Generated images are enlarged to the frames' size for the encoder, which
+    has to read real frames later: decoding at that size brings the two nearer.
 
     Args:
         likelihood: Only says which image is decoded: under ``"bernoulli"`` the generator ends in a
@@ -116,7 +97,9 @@ class InfoGANCR(Objective):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_at_least(self, 0, "noise", "info", "contrast", "discriminator_rate")
+        check_at_least(self, 0, "noise", "info", "contrast")
+        if not self.discriminator_rate > 0:
+            raise ValueError(f"discriminator_rate must be above 0, got {self.discriminator_rate}.")
         if not 0 <= self.contrast_start < 1:
             raise ValueError(f"contrast_start must be in [0, 1), got {self.contrast_start}.")
         if not 0 <= self.gap < 2:

@@ -54,8 +54,8 @@ class QLAE(QuantizedAE):
 
     ``loss = -log p(x|z_q) + quantize |sg(z) - z_q|^2 + commit |z - sg(z_q)|^2``, each averaged over
     pixel values or latents, with a straight-through gradient from z_q to z. Hsu et al. 2023,
-    "Disentanglement via Latent Quantization", section 3 and equations 2 to 4. The paper has twice
-    as many latents as factors.
+    "Disentanglement via Latent Quantization", section 3. The paper has twice as many latents as
+    factors.
 
     The paper's weights are 0.01, beside a Bernoulli likelihood. The Gaussian of scale 0.1 is 25
     times as sharp (at mid-grey), so that 0.25 is the same balance; with 0.01 what is quantised

@@ -45,9 +45,8 @@ class Supervised(Objective):
     """Latent k is trained to be factor k, standardised; latents without a factor to be 0.
 
     ``loss = |f(x) - target|^2`` on all labels: the regulariser R_s of Locatello et al. 2020,
-    "Disentangling Factors of Variation Using Few Labels", section 3, alone and with a squared
-    error. The decoder learns to reconstruct from these codes, for traversals, and does not change
-    them.
+    "Disentangling Factors of Variation Using Few Labels", alone and with a squared error. The
+    decoder learns to reconstruct from these codes, for traversals, and does not change them.
 
     Factors are taken for the numbers that the data set holds: categories for their index, and a
     circular factor for its value, so that codes jump where that wraps around.

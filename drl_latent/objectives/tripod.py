@@ -50,7 +50,7 @@ def hessian_ratio(
 
     It is 0 where each latent's effect does not depend on the others. For random directions v, the
     variance of v'Hv is twice the sum of squares of H's off-diagonal if v has entries of -1 and 1
-    (Peebles et al. 2020, "The Hessian Penalty", equation 5), and of all of H if v is Gaussian.
+    (Peebles et al. 2020, "The Hessian Penalty", theorem 1), and of all of H if v is Gaussian.
     v'Hv is the second central difference of `decode`, with v in units of `scale`. Both variances
     are averaged over images and outputs before they are divided: few draws can be close to each
     other by chance.
@@ -86,10 +86,10 @@ class Tripod(QuantizedAE):
     ``loss = -log p(x|z_q) + multi_information KL(q(z) || prod_k q(z_k)) + hessian R``, the first
     averaged over pixel values, R the share of mixed derivatives in the decoder's Hessian. Hsu et
     al. 2024, "Tripod: Three Complementary Inductive Biases for Disentangled Representation
-    Learning", section 4. The authors' weights are 1e-4 and 1e-2 for Shapes3D, and 1e-8 and 1e-4 for
-    MPI3D, frames of a real robot, beside a Bernoulli likelihood. The Gaussian of scale 0.1 is 25
-    times as sharp (at mid-grey), so that the defaults are the balance for Shapes3D. The authors
-    have twice as many latents as factors.
+    Learning". The authors' weights are 1e-4 and 1e-2 for Shapes3D, and 1e-8 and 1e-4 for MPI3D,
+    frames of a real robot, beside a Bernoulli likelihood. The Gaussian of scale 0.1 is 25 times as
+    sharp (at mid-grey), so that the defaults are the balance for Shapes3D. The authors have twice
+    as many latents as factors.
 
     Unlike the authors' code, which takes R of the decoder's hidden layers, for each image by
     itself, it is taken of the decoded images, at some codes of a batch together, so that it works

@@ -16,7 +16,7 @@ class Untrained(AE):
 
     The architecture alone can tell factors apart to some degree (Saxe et al. 2011, "On Random
     Weights and Unsupervised Feature Learning"), and agents can do well on it (Burda et al. 2019,
-    "Large-Scale Study of Curiosity-Driven Learning", section 2.2): scores are gains over this. Its
+    "Large-Scale Study of Curiosity-Driven Learning"): scores are gains over this. Its
     decoder is random as well.
     """
 

@@ -143,7 +143,8 @@ def _take_step(
         terms["loss"].backward(inputs=list(player.parameters))
         norm = torch.nn.utils.clip_grad_norm_(player.parameters, plan.clip_norm)
         if torch.isfinite(norm):
-            peak = player.learning_rate or plan.learning_rate
+            own = player.learning_rate
+            peak = plan.learning_rate if own is None else own
             for group in optimizer.param_groups:
                 group["lr"] = peak * plan.rate(batch.step)
             optimizer.step()

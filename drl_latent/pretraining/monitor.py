@@ -15,6 +15,7 @@ from drl_latent.checkpoint import Encoder
 from drl_latent.data import FrameDataset
 from drl_latent.interventions import traverse
 from drl_latent.metrics import score_each
+from drl_latent.metrics.inputs import MIN_ROWS
 from drl_latent.models import LatentModel, to_unit_images
 from drl_latent.objectives.base import Terms
 
@@ -28,14 +29,15 @@ class Monitor:
 
     Args:
         folder: Folder of the logs.
-        data: The data set; its first frames are the sample.
+        data: The data set, of which the sample is drawn.
         start: First step of this session; entries of an interrupted one after it are dropped.
     """
 
     def __init__(self, folder: Path, data: FrameDataset, start: int) -> None:
         self.logs = SummaryWriter(str(folder), purge_step=start)
-        self.frames = np.array(data.frames[:_SAMPLE])
-        self.factors = np.array(data.factors[:_SAMPLE])
+        # Spread over the data: in rollouts, the first frames are of a few episodes only.
+        rows = np.unique(np.linspace(0, len(data) - 1, _SAMPLE, dtype=np.int64))
+        self.frames, self.factors = data.frames[rows], data.factors[rows]
         self.names = data.factor_space.names
 
     def __enter__(self) -> Monitor:
@@ -58,7 +60,8 @@ class Monitor:
     def look(self, model: LatentModel, step: int) -> None:
         """Write what the model makes of the sample."""
         encoder = Encoder(copy.deepcopy(model))
-        shown = to_unit_images(torch.from_numpy(self.frames[:_SHOWN]).to(encoder.device))
+        few = self.frames[:: -(-len(self.frames) // _SHOWN)]
+        shown = to_unit_images(torch.from_numpy(few.copy()).to(encoder.device))
         with torch.inference_mode():
             decoded = model.likelihood.images(encoder.model.decode(encoder.model.encode(shown)))
             pairs = torch.cat([model.target(shown), decoded], dim=3)
@@ -66,7 +69,7 @@ class Monitor:
         moved = traverse(encoder, self.frames)
         rows = np.concatenate(list(np.concatenate(list(moved.images.swapaxes(0, 1)), axis=2)))
         self._images("traversals", to_unit_images(torch.from_numpy(rows[None])), step)
-        if len(self.names):
+        if len(self.names) and len(self.frames) >= MIN_ROWS:
             codes = encoder(self.frames)
             results = score_each(codes, self.factors, metrics=_METRICS, names=self.names, n_jobs=1)
             for name, result in results.items():
