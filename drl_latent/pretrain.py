@@ -68,7 +68,12 @@ def pretrain(
             f"{data.image_shape}."
         )
     plan = dataclasses.replace(optimization or Optimization(), steps=steps, seed=seed)
-    name = next(key for key, cls in OBJECTIVES.items() if cls is type(objective))
+    name = next((key for key, cls in OBJECTIVES.items() if cls is type(objective)), None)
+    if name is None:
+        raise ValueError(
+            f"{type(objective).__name__} is not registered: put @OBJECTIVES.register('its_name') "
+            "on the class, so that what is saved can say how it was trained."
+        )
     training: dict[str, Any] = {
         "objective_name": name,
         "objective": dataclasses.asdict(objective),

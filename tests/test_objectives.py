@@ -172,6 +172,8 @@ def test_wrong_settings_are_refused(frames: FrameDataset, tmp_path: Path):
         pretrain(frames, "beta_vae", out=tmp_path / "e", bet=3.0)
     with pytest.raises(ValueError, match="beside an objective object"):
         pretrain(frames, BetaVAE(), out=tmp_path / "e", beta=3.0)
+    with pytest.raises(ValueError, match="Mine is not registered"):
+        pretrain(frames, type("Mine", (BetaVAE,), {})(), out=tmp_path / "e")
     wrong = dataclasses.replace(SMALL, image_shape=(84, 84, 3), decoded_size=42)
     with pytest.raises(ValueError, match="the data set has"):
         pretrain(frames, "beta_vae", out=tmp_path / "e", model=wrong)
