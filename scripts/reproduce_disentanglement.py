@@ -179,13 +179,25 @@ def results(args: Args, work: list[tuple[str, int]]) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """One row an objective: means over seeds; of the two scores, each seed and an interval."""
+    """One row an objective: means over seeds, of scores with an interval.
+
+    Differences to beta-VAE are taken seed by seed: the same seed is the same initial weights.
+    """
     probes = [column for column in table.columns if column.startswith("probe/")]
-    heads = ["objective", "MIG", "DCI-D", *(p.removeprefix("probe/") for p in probes)]
+    heads = [
+        "objective",
+        "MIG",
+        "DCI-D",
+        "above beta-VAE's",
+        *(p.removeprefix("probe/") for p in probes),
+    ]
     heads += ["RMSE", "wall s", "CPU s"]
     lines = ["| " + " | ".join(heads) + " |", "| --- " * len(heads) + "|"]
+    peer = table[table["objective"] == "beta_vae"].set_index("seed")["dci_d"]
     for name, group in table.groupby("objective", sort=False):
+        above = group.set_index("seed")["dci_d"] - peer
         cells = [str(name), interval(group["mig"]), interval(group["dci_d"])]
+        cells.append("" if name == "beta_vae" or above.isna().any() else interval(above))
         cells += [f"{group[column].mean():.3f}" for column in [*probes, "rmse"]]
         cells += [f"{group[column].mean():.0f}" for column in ("wall", "cpu")]
         lines.append("| " + " | ".join(cells) + " |")
