@@ -53,7 +53,10 @@ def print_selection(selection: pd.DataFrame) -> None:
 
     from drl_latent.progress import console
 
-    table = Table("encoder", "objective", "settings", title="Selection", title_justify="left")
+    table = Table(title="Selection", title_justify="left")
+    table.add_column("encoder", overflow="fold")  # whole, because it is what the user goes on with
+    table.add_column("objective")
+    table.add_column("settings")
     for column in ("seed", "runs", "informative", "UDR"):
         table.add_column(column, justify="right")
     for _, row in selection.iterrows():
