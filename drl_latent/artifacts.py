@@ -128,6 +128,10 @@ class Stage:
             "it to start over."
         )
 
+    def discard(self) -> None:
+        """Remove the interrupted work: what was asked for turned out to be impossible."""
+        shutil.rmtree(self.folder)
+
     def finish(self, config: Mapping[str, Any]) -> Path:
         """Write the manifest, with `config` in it, and give the folder its final name."""
         (self.folder / "request.json").unlink()

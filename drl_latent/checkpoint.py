@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -103,14 +103,7 @@ class Encoder(HubMixin):
         Raises:
             ValueError: The frames have another shape or type.
         """
-        self.check(tuple(frames.shape[1:]), str(frames.dtype).removeprefix("torch."), frames.ndim)
-        array = frames if isinstance(frames, Tensor) else torch.from_numpy(_writable(frames))
-        with torch.inference_mode():
-            parts = [
-                self.model.encode(to_unit_images(part.to(self.device)))
-                for part in array.split(_BATCH)
-            ]
-            codes = torch.cat(parts) if parts else torch.empty(0, self.latent_dim)
+        (codes,) = self._in_batches(lambda images: (self.model.encode(images),), frames)
         return codes if isinstance(frames, Tensor) else codes.cpu().numpy()
 
     @property
@@ -127,14 +120,20 @@ class Encoder(HubMixin):
             ValueError: The frames have another shape or type.
             TypeError: Codes have no distribution.
         """
-        self.check(tuple(frames.shape[1:]), str(frames.dtype), frames.ndim)
+        mean, log_variance = self._in_batches(self.model.posterior, frames)
+        return mean.cpu().numpy(), log_variance.cpu().numpy()
+
+    def _in_batches(
+        self,
+        compute: Callable[[Tensor], tuple[Tensor, ...]],
+        frames: NDArray[np.uint8] | Tensor,
+    ) -> list[Tensor]:
+        """Return what `compute` gives of unit images, for frames of which it need not take all."""
+        self.check(tuple(frames.shape[1:]), str(frames.dtype).removeprefix("torch."), frames.ndim)
+        array = frames if isinstance(frames, Tensor) else torch.from_numpy(_writable(frames))
         with torch.inference_mode():
-            parts = [
-                self.model.posterior(to_unit_images(part.to(self.device)))
-                for part in torch.from_numpy(_writable(frames)).split(_BATCH)
-            ]
-        means, log_variances = zip(*parts, strict=True)
-        return torch.cat(means).cpu().numpy(), torch.cat(log_variances).cpu().numpy()
+            parts = [compute(to_unit_images(part.to(self.device))) for part in array.split(_BATCH)]
+            return [torch.cat(part) for part in zip(*parts, strict=True)]
 
     def decode(self, codes: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Decode codes, float [N, D], to images, uint8 [N, size, size, C]."""

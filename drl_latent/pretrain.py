@@ -77,6 +77,7 @@ def pretrain(
     training: dict[str, Any] = {
         "objective_name": name,
         "objective": dataclasses.asdict(objective),
+        "sources": objective.sources(),
         "optimization": dataclasses.asdict(plan),
         "data": {**data.config, "fingerprint": data.fingerprint},
     }
@@ -86,8 +87,15 @@ def pretrain(
     stage = Stage(out, KIND, request, MANIFEST)
     if not stage.is_complete:
         _keep_large_allocations()
-        trained = train(stage.folder, data, objective, config, plan, progress)
-        (stage.folder / CHECKPOINT).unlink(missing_ok=True)
+        checkpoint = stage.folder / CHECKPOINT
+        try:
+            trained = train(stage.folder, data, objective, config, plan, progress)
+        except ValueError:
+            # Refused, by the data set or the objective: the corrected request may use the folder.
+            if not checkpoint.exists():
+                stage.discard()
+            raise
+        checkpoint.unlink(missing_ok=True)
         Encoder(trained.cpu(), training).save_in(stage)
     return Encoder.load(out)
 

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from drl_latent.artifacts import Stage, digest, read_manifest
 from drl_latent.checkpoint import Encoder
 from drl_latent.data import FrameDataset, open_dataset
 from drl_latent.metrics.base import BoolArray
+from drl_latent.metrics.inputs import varying_columns
+from drl_latent.objectives.base import kl_to_standard_normal
 from drl_latent.optimization import INCIDENTAL
-from drl_latent.udr import MIN_ROWS, SIMILARITIES, UDRResult, udr, varying
+from drl_latent.udr import MIN_ROWS, SIMILARITIES, UDRResult, udr
 
 __all__ = ["UDRResult", "encode_informative", "read_selection", "select_encoder", "udr"]
 
@@ -122,12 +125,14 @@ def encode_informative(
         ValueError: The frames do not fit the encoder.
     """
     if encoder.has_posterior:
-        mean, log_variance = encoder.posterior(frames)
-        kl = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance)
-        return mean, (kl.mean(axis=0) > MIN_KL) & varying(mean)
-    codes = encoder(frames)
-    spread = codes.std(axis=0)
-    return codes, (spread > MIN_SPREAD * spread.max()) & varying(codes)
+        codes, log_variances = encoder.posterior(frames)
+        kl = kl_to_standard_normal(torch.from_numpy(codes), torch.from_numpy(log_variances))
+        informs = kl.mean(0).numpy() > MIN_KL
+    else:
+        codes = encoder(frames)
+        spread = codes.std(axis=0)
+        informs = spread > MIN_SPREAD * spread.max()
+    return codes, informs & varying_columns(codes.astype(np.float64))
 
 
 @dataclasses.dataclass(frozen=True)

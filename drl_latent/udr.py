@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import rankdata
 from sklearn.linear_model import Lasso
 
-from drl_latent.metrics.base import BoolArray, FloatArray
+from drl_latent.metrics.base import FloatArray
 from drl_latent.metrics.fitting import fit_all
-from drl_latent.metrics.inputs import finite_matrix
+from drl_latent.metrics.inputs import finite_matrix, varying_columns
 from drl_latent.registry import Registry
 
 LASSO_ALPHA = 0.1
@@ -90,12 +90,6 @@ def udr(
     return UDRResult(np.nanmedian(pairwise, axis=1), pairwise, counts)
 
 
-def varying(codes: NDArray[np.floating]) -> BoolArray:
-    """[D]: which of the codes, [N, D], vary by more than rounding; as in `metrics.check_inputs`."""
-    z = codes.astype(np.float64)
-    return z.std(axis=0) > np.maximum(1e-8, 1e-6 * np.abs(z).max(axis=0))
-
-
 @SIMILARITIES.register("spearman")
 def _spearman(a: FloatArray, b: FloatArray) -> FloatArray:
     ranks_a, ranks_b = (_standardized(rankdata(z, axis=0)) for z in (a, b))
@@ -142,7 +136,7 @@ def _informative_latents(
                 f"The mask of model {i} is {keep.dtype} {list(keep.shape)}; expected "
                 f"{z.shape[1]} bools, one a latent."
             )
-        latents.append(z[:, keep & varying(z)])
+        latents.append(z[:, keep & varying_columns(z)])
     rows = sorted({len(z) for z in latents})
     if len(rows) > 1 or rows[0] < MIN_ROWS:
         raise ValueError(

@@ -11,21 +11,26 @@ that its peak memory is its own; rounds take turns. Times include loading the da
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import json
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tyro
 
 LEARNING_RATE = 1e-3
 BETA = 4.0
 LATENTS = 10
+_CONTENDER = "--contender"
+"""What the script calls itself with, for one run in a process of its own."""
+_MARK = "RESULT "
 
 
 def architecture(name: str, image_shape: tuple[int, int, int]) -> Any:
@@ -75,7 +80,6 @@ def train_with_ours(name: str, data: Path, images: int, batch: int, seed: int) -
 def train_with_pythae(data: Path, images: int, batch: int, seed: int) -> Any:
     """Train with pythae as its documentation does; return a function to reconstructions."""
     import torch
-    from pythae.data.datasets import BaseDataset  # noqa: F401 - fails early without pythae
     from pythae.models import BetaVAE, BetaVAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
@@ -157,71 +161,71 @@ def errors(reconstruct: Any, frames: np.ndarray) -> dict[str, float]:
     }
 
 
-def child(arguments: argparse.Namespace) -> None:
+@dataclass(frozen=True)
+class Args:
+    """What is compared, and how large."""
+
+    frames: int = 50_000
+    """Frames to learn from."""
+    epochs: int = 1
+    """How often pythae and our reference see each."""
+    batch: int = 64
+    """Frames a step, of pythae and our reference."""
+    rounds: int = 3
+    """Rounds; in each, all take a turn."""
+    threads: int = 2
+    """Threads of torch."""
+    data: Path = Path("runs/bench/frames")
+    """Folder of the frames."""
+    test: Path = Path("runs/bench/test_frames")
+    """Folder of held-out frames."""
+
+
+def run_contender(name: str, args: Args, images: int, seed: int) -> None:
     """Run one contender and print its figures as JSON."""
     import torch
 
     import drl_latent.pretrain  # noqa: F401 - imports are not timed
     from drl_latent.data import open_dataset
 
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(args.threads)
     start = time.perf_counter()
-    common = (arguments.data, arguments.images, arguments.batch, arguments.seed)
-    if arguments.child == "pythae":
-        reconstruct = train_with_pythae(*common)
-    else:
-        reconstruct = train_with_ours(arguments.child, *common)
+    common = (args.data, images, args.batch, seed)
+    reconstruct = train_with_pythae(*common) if name == "pythae" else train_with_ours(name, *common)
     seconds = time.perf_counter() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    held_out = np.array(open_dataset(arguments.test).frames[:2_000])
-    figures = {"seconds": seconds, "peak_mib": memory, "images": arguments.images}
-    print("RESULT " + json.dumps(figures | errors(reconstruct, held_out)))
+    held_out = np.array(open_dataset(args.test).frames[:2_000])
+    figures = {"seconds": seconds, "peak_mib": memory, "images": images}
+    print(_MARK + json.dumps(figures | errors(reconstruct, held_out)))
 
 
-def measure(arguments: argparse.Namespace, name: str, images: int, seed: int) -> dict[str, float]:
+def measure(args: Args, name: str, images: int, seed: int) -> dict[str, float]:
     """Run one contender in a process of its own."""
-    command = [
-        sys.executable, __file__, "--child", name, "--images", str(images),
-        "--seed", str(seed), "--batch", str(arguments.batch), "--threads", str(arguments.threads),
-        "--data", str(arguments.data), "--test", str(arguments.test),
-    ]  # fmt: skip
+    options = [f"--{key}={value}" for key, value in dataclasses.asdict(args).items()]
+    command = [sys.executable, __file__, _CONTENDER, name, str(images), str(seed), *options]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = [line for line in result.stdout.splitlines() if line.startswith("RESULT ")]
+    lines = [line for line in result.stdout.splitlines() if line.startswith(_MARK)]
     if not lines:
         sys.exit(f"{name} failed:\n{result.stderr[-3_000:]}")
-    return json.loads(lines[0].removeprefix("RESULT "))
+    return json.loads(lines[0].removeprefix(_MARK))
 
 
-def main() -> None:
+def main(args: Args) -> None:
+    """Take turns, and print each run and the ratios."""
     from drl_latent.data import collect
 
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=50_000)
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--data", type=Path, default=Path("runs/bench/frames"))
-    parser.add_argument("--test", type=Path, default=Path("runs/bench/test_frames"))
-    parser.add_argument("--images", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--seed", type=int, default=0, help=argparse.SUPPRESS)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.child:
-        child(arguments)
-        return
-    collect("DrlLatent/Reach-v0", arguments.data, n=arguments.frames, seed=0)
-    collect("DrlLatent/Reach-v0", arguments.test, n=2_000, seed=1)
-    images = arguments.epochs * arguments.frames
+    collect("DrlLatent/Reach-v0", args.data, n=args.frames, seed=0)
+    collect("DrlLatent/Reach-v0", args.test, n=2_000, seed=1)
+    images = args.epochs * args.frames
     rows: dict[str, list[dict[str, float]]] = {"pythae": [], "reference": [], "light": []}
-    for turn in range(arguments.rounds):
+    for turn in range(args.rounds):
         order = ("pythae", "reference") if turn % 2 == 0 else ("reference", "pythae")
         for name in order:
-            rows[name].append(measure(arguments, name, images, turn))
+            rows[name].append(measure(args, name, images, turn))
         # How many images the light default gets through in pythae's time, from a run of its own.
-        trial = measure(arguments, "light", images // 4, turn)
+        trial = measure(args, "light", images // 4, turn)
         equal_time = int(trial["images"] / trial["seconds"] * rows["pythae"][-1]["seconds"])
-        rows["light"].append(measure(arguments, "light", equal_time, turn))
+        rows["light"].append(measure(args, "light", equal_time, turn))
         for name, found in rows.items():
             last = found[-1]
             print(
@@ -241,4 +245,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == [_CONTENDER]:
+        contender, image_count, seed, *rest = sys.argv[2:]
+        run_contender(contender, tyro.cli(Args, args=rest), int(image_count), int(seed))
+    else:
+        main(tyro.cli(Args, description=__doc__))

@@ -41,12 +41,19 @@ from scipy import stats
 from drl_latent.artifacts import read_manifest, write_json
 from drl_latent.checkpoint import Encoder
 from drl_latent.data import collect, open_dataset
+from drl_latent.data.collect import Source
+from drl_latent.data.dataset import PairKind
 from drl_latent.objectives import OBJECTIVES
 from drl_latent.pretrain import Optimization, default_model, pretrain
 from drl_latent.scoring import score_encoder
 
 ENV_ID = "DrlLatent/Reach-v0"
 ENV_KWARGS = {"factors": ["object_hue", "object_size", "floor_hue"]}
+SOURCES: dict[PairKind | None, Source] = {
+    None: "factors",
+    "pairs": "pairs",
+    "consecutive": "rollout",
+}
 SCALE = 4.0
 SETTINGS: dict[str, dict[str, Any]] = {
     "vae": {},
@@ -87,11 +94,9 @@ class Args:
 
 def main(args: Args) -> None:
     """Run what is not there yet, and print the table."""
-    kinds = {OBJECTIVES[name].pair_kind for name in args.objectives}
-    sources = {None: "factors", "pairs": "pairs", "consecutive": "rollout"}
-    for kind in kinds:
-        folder = args.out / "data" / sources[kind]
-        collect(ENV_ID, folder, n=args.frames, seed=0, source=sources[kind], env_kwargs=ENV_KWARGS)
+    for source in {SOURCES[OBJECTIVES[name].pair_kind] for name in args.objectives}:
+        folder = args.out / "data" / source
+        collect(ENV_ID, folder, n=args.frames, seed=0, source=source, env_kwargs=ENV_KWARGS)
     collect(ENV_ID, args.out / "data" / "test", n=5_000, seed=1_000, env_kwargs=ENV_KWARGS)
     work = [(name, seed) for seed in range(args.seeds) for name in args.objectives]
     parallel = joblib.Parallel(args.jobs, return_as="generator_unordered")
@@ -107,8 +112,7 @@ def main(args: Args) -> None:
 
 def run(args: Args, name: str, seed: int) -> tuple[str, int]:
     """Train and score one encoder, unless its folders are there."""
-    source = {None: "factors", "pairs": "pairs", "consecutive": "rollout"}
-    data = open_dataset(args.out / "data" / source[OBJECTIVES[name].pair_kind])
+    data = open_dataset(args.out / "data" / SOURCES[OBJECTIVES[name].pair_kind])
     folder = args.out / f"{name}-{seed}"
     scores = folder.with_name(folder.name + ".scores")
     if scores.exists():

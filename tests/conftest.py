@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
 from drl_latent.checkpoint import Encoder
 from drl_latent.data import FrameDataset, collect
 from drl_latent.models import LatentModel, ModelConfig
+from drl_latent.pretraining import Batches
+from drl_latent.pretraining.batches import FramesAndFactors
+
+
+@pytest.fixture
+def interrupt_at() -> Callable[[int, Callable[[], Any]], None]:
+    """Run something that pretrains, and interrupt it before a step."""
+
+    def interrupt(step: int, run: Callable[[], Any]) -> None:
+        real = Batches.__call__
+
+        def dying(self: Batches, now: int) -> FramesAndFactors:
+            if now == step:
+                raise KeyboardInterrupt
+            return real(self, now)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Batches, "__call__", dying)
+            with pytest.raises(KeyboardInterrupt):
+                run()
+
+    return interrupt
 
 
 @pytest.fixture(scope="session")

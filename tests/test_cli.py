@@ -17,6 +17,8 @@ import pytest
 from drl_latent.artifacts import ArtifactError
 from drl_latent.cli import COMMANDS, main
 from drl_latent.cli.commands import parse_settings
+from drl_latent.cli.pretrain_command import ModelOptions
+from drl_latent.pretrain import default_model
 from drl_latent.report import write_report
 
 PROGRAM = [sys.executable, "-c", "from drl_latent.cli import main; main()"]
@@ -177,6 +179,11 @@ def test_settings_are_json_or_words():
     }
     with pytest.raises(ValueError, match="name=value"):
         parse_settings(("beta",))
+
+
+def test_the_options_of_a_model_default_to_the_default_model():
+    for size in (64, 84):
+        assert ModelOptions().config((size, size, 3)) == default_model((size, size, 3))
 
 
 def test_other_settings_need_another_folder(smoke: Path, capsys: pytest.CaptureFixture[str]):

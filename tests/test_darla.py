@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,6 @@ from drl_latent.objectives.base import Batch
 from drl_latent.objectives.darla import feature_nats
 from drl_latent.objectives.decoded import enlarged, mean_images
 from drl_latent.pretrain import Optimization, pretrain
-from drl_latent.pretraining import Batches
 
 SMALL = ModelConfig(encoder_width=8, decoder_width=16)
 PLAN = Optimization(batch_size=8, checkpoint_every=5, log_every=5, monitor_every=0)
@@ -111,7 +111,7 @@ def test_only_the_network_whose_turn_it_is_changes(frames: FrameDataset, tmp_pat
 
 @pytest.mark.parametrize("dies_at", [7, 12, 23])
 def test_resumes_exactly_in_both_phases(
-    dies_at: int, frames: FrameDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dies_at: int, frames: FrameDataset, tmp_path: Path, interrupt_at
 ):
     def run(folder: str) -> Encoder:
         return pretrain(
@@ -119,18 +119,26 @@ def test_resumes_exactly_in_both_phases(
             progress=False,
         )  # fmt: skip
 
-    whole, real = run("whole"), Batches.__call__
-
-    def dying(self, step):
-        if step == dies_at:
-            raise KeyboardInterrupt
-        return real(self, step)
-
-    monkeypatch.setattr(Batches, "__call__", dying)
-    with pytest.raises(KeyboardInterrupt):
-        run("parts")
-    monkeypatch.setattr(Batches, "__call__", real)
+    whole = run("whole")
+    interrupt_at(dies_at, lambda: run("parts"))
     assert run("parts").fingerprint == whole.fingerprint
+
+
+def test_another_dae_in_the_same_folder_is_another_request(frames: FrameDataset, tmp_path: Path):
+    def run() -> Encoder:
+        return pretrain(
+            frames, "darla", dae=str(tmp_path / "dae"), out=tmp_path / "darla", steps=1,
+            model=SMALL, optimization=PLAN, progress=False,
+        )  # fmt: skip
+
+    for seed in (0, 1):
+        shutil.rmtree(tmp_path / "dae", ignore_errors=True)
+        torch.manual_seed(seed)
+        Encoder(LatentModel(DAE().architecture(SMALL))).save(tmp_path / "dae")
+        if seed == 0:
+            assert run().fingerprint == run().fingerprint
+    with pytest.raises(ArtifactError, match=r"sources\.dae"):
+        run()
 
 
 def test_a_given_dae_judges_from_the_first_step_and_stays(

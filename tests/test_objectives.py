@@ -69,9 +69,7 @@ def test_training_lowers_the_loss_saves_and_loads(name: str, data_for, tmp_path:
 
 
 @pytest.mark.parametrize("name", TRAINED)
-def test_resumes_exactly(name: str, data_for, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from drl_latent.pretraining import Batches
-
+def test_resumes_exactly(name: str, data_for, tmp_path: Path, interrupt_at):
     def run(folder: str) -> Encoder:
         return pretrain(
             data_for(name), name, out=tmp_path / folder, steps=50, model=SMALL,
@@ -79,17 +77,7 @@ def test_resumes_exactly(name: str, data_for, tmp_path: Path, monkeypatch: pytes
         )  # fmt: skip
 
     whole = run("whole")
-    real = Batches.__call__
-
-    def dying(self, step):
-        if step == 33:
-            raise KeyboardInterrupt
-        return real(self, step)
-
-    monkeypatch.setattr(Batches, "__call__", dying)
-    with pytest.raises(KeyboardInterrupt):
-        run("parts")
-    monkeypatch.setattr(Batches, "__call__", real)
+    interrupt_at(33, lambda: run("parts"))
     assert (tmp_path / "parts.partial" / "training.safetensors").exists()
     assert run("parts").fingerprint == whole.fingerprint
 

@@ -65,27 +65,15 @@ def test_same_seed_same_weights(frames: FrameDataset, tmp_path: Path):
     assert first.fingerprint == second.fingerprint != other.fingerprint
 
 
-def test_interrupted_run_resumes_exactly(
-    frames: FrameDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_interrupted_run_resumes_exactly(frames: FrameDataset, tmp_path: Path, interrupt_at):
     def run(name: str) -> Encoder:
         return pretrain(
             frames, out=tmp_path / name, steps=40, model=SMALL, optimization=PLAN, progress=False
         )
 
     whole = run("whole")
-    real = BetaVAE.loss
-
-    def dying(self, model, batch):
-        if batch.step == 27:
-            raise KeyboardInterrupt
-        return real(self, model, batch)
-
-    monkeypatch.setattr(BetaVAE, "loss", dying)
-    with pytest.raises(KeyboardInterrupt):
-        run("parts")
+    interrupt_at(27, lambda: run("parts"))
     assert not (tmp_path / "parts").exists()
-    monkeypatch.setattr(BetaVAE, "loss", real)
     parts = run("parts")
     assert_same(parts, whole)
     assert not (tmp_path / "parts.partial").exists()
@@ -173,8 +161,25 @@ def test_pairs_are_halves_of_a_batch(pairs: FrameDataset, rollouts: FrameDataset
         Batches(pairs, 7, seed=0, pair_kind="pairs")
 
 
+def test_what_is_refused_leaves_nothing_behind(
+    frames: FrameDataset, pairs: FrameDataset, tmp_path: Path
+):
+    few = dataclasses.replace(SMALL, latent_dim=2)
+    for data, objective, model, batch_size, says in (
+        (pairs, "ada_gvae", SMALL, 7, "a pair has two"),
+        (frames, "ada_gvae", SMALL, 8, 'source="pairs"'),
+        (pairs, "slow_vae", SMALL, 8, 'source="rollout"'),
+        (frames, "supervised", few, 8, "a latent for each"),
+    ):
+        plan = dataclasses.replace(PLAN, batch_size=batch_size)
+        with pytest.raises(ValueError, match=says):
+            pretrain(data, objective, out=tmp_path / "e", steps=2, model=model, optimization=plan,
+                     progress=False)  # fmt: skip
+        assert not list(tmp_path.iterdir())
+
+
 def test_a_run_can_be_resumed_with_other_threads_and_logs(
-    frames: FrameDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    frames: FrameDataset, tmp_path: Path, interrupt_at
 ):
     def run(name: str, **watched) -> Encoder:
         plan = dataclasses.replace(PLAN, **watched)
@@ -182,17 +187,8 @@ def test_a_run_can_be_resumed_with_other_threads_and_logs(
             frames, out=tmp_path / name, steps=25, model=SMALL, optimization=plan, progress=False
         )
 
-    whole, real = run("whole"), BetaVAE.loss
-
-    def dying(self, model, batch):
-        if batch.step == 14:
-            raise KeyboardInterrupt
-        return real(self, model, batch)
-
-    monkeypatch.setattr(BetaVAE, "loss", dying)
-    with pytest.raises(KeyboardInterrupt):
-        run("parts")
-    monkeypatch.setattr(BetaVAE, "loss", real)
+    whole = run("whole")
+    interrupt_at(14, lambda: run("parts"))
     assert_same(run("parts", num_workers=2, log_every=3, monitor_every=7), whole)
 
 
@@ -223,26 +219,15 @@ def test_moving_average_becomes_the_encoder(
     torch.testing.assert_close(next(averaged.model.parameters()), expected)
 
 
-def test_moving_average_resumes_exactly(
-    frames: FrameDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_moving_average_resumes_exactly(frames: FrameDataset, tmp_path: Path, interrupt_at):
     def run(name: str) -> Encoder:
         plan = dataclasses.replace(PLAN, ema=0.9)
         return pretrain(
             frames, out=tmp_path / name, steps=30, model=SMALL, optimization=plan, progress=False
         )
 
-    whole, real = run("whole"), BetaVAE.loss
-
-    def dying(self, model, batch):
-        if batch.step == 24:
-            raise KeyboardInterrupt
-        return real(self, model, batch)
-
-    monkeypatch.setattr(BetaVAE, "loss", dying)
-    with pytest.raises(KeyboardInterrupt):
-        run("parts")
-    monkeypatch.setattr(BetaVAE, "loss", real)
+    whole = run("whole")
+    interrupt_at(24, lambda: run("parts"))
     assert_same(run("parts"), whole)
 
 

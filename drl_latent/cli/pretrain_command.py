@@ -22,9 +22,9 @@ class ModelOptions:
     latent_dim: int = 10
     """Number of latent dimensions."""
     encoder: str = "keypoint"
-    """Name of the encoder network: keypoint, patch, reference, residual."""
+    """Name of the encoder network, e.g. reference; an unknown name lists all."""
     decoder: str = "broadcast"
-    """Name of the decoder network: broadcast, reference, residual."""
+    """Name of the decoder network, e.g. reference; an unknown name lists all."""
     encoder_width: int = 32
     """Channels of the encoder's first layer."""
     decoder_width: int = 32

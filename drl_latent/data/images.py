@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +74,7 @@ def import_images(
             fill(stage.folder, columns, bounds, write, title="Importing", progress=progress)
         except ValueError:
             # An image that cannot be read now will not be later: there is nothing to go on with.
-            shutil.rmtree(stage.folder)
+            stage.discard()
             raise
         stage.finish({**request, "factor_space": space.to_dict()})
     return open_dataset(out)

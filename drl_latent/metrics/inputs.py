@@ -133,7 +133,7 @@ def check_inputs(
             raise ValueError(
                 f"discrete has shape {kinds.shape}; expected {k} bools, one a column of factors."
             )
-    active = z.std(axis=0) > np.maximum(1e-8, 1e-6 * np.abs(z).max(axis=0))
+    active = varying_columns(z)
     varying = np.ptp(y, axis=0) > 0
     require_varying(varying, labels)
     return Inputs(z, y, labels, kinds, active, varying)
@@ -172,6 +172,12 @@ def finite_matrix(values: ArrayLike, what: str) -> FloatArray:
             "rows, or look for an encoder that diverged."
         )
     return matrix
+
+
+def varying_columns(codes: FloatArray) -> BoolArray:
+    """Return which columns of codes [N, D] vary by more than rounding, D bools."""
+    active: BoolArray = codes.std(axis=0) > np.maximum(1e-8, 1e-6 * np.abs(codes).max(axis=0))
+    return active
 
 
 def same_rows(a: FloatArray, b: FloatArray, a_name: str, b_name: str) -> None:

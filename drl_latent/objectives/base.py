@@ -101,6 +101,10 @@ class Objective(ABC):
         """Return the architecture to train: `config` with this objective's kind of code."""
         return dataclasses.replace(config, bottleneck=self.bottleneck, likelihood=self.likelihood)
 
+    def sources(self) -> dict[str, str]:
+        """Return the fingerprints of the artefacts that the settings name, by setting."""
+        return {}
+
     def networks(self, config: ModelConfig, data: FrameDataset) -> nn.ModuleDict:
         """Return networks that are trained beside the model and are not part of the encoder."""
         return nn.ModuleDict()

@@ -77,6 +77,14 @@ class DARLA(Objective):
         if not 0 < self.dae_share < 1:
             raise ValueError(f"dae_share must be in (0, 1), got {self.dae_share}.")
 
+    def sources(self) -> dict[str, str]:
+        """Return the fingerprint of the DAE that is given.
+
+        Raises:
+            ArtifactError: The folder does not hold an encoder.
+        """
+        return {"dae": Encoder.load(self.dae).fingerprint} if self.dae else {}
+
     def networks(self, config: ModelConfig, data: FrameDataset) -> nn.ModuleDict:
         """Return the DAE: trained and frozen, or new.
 

@@ -55,25 +55,25 @@ def train(
     if plan.compile and device.type == "cuda":
         model.encoder.compile()
         model.decoder.compile()
+    checkpoint, start = folder / CHECKPOINT, 0
+    is_resumed = checkpoint.exists()
+    if not is_resumed:
+        objective.prepare(model, data, generator)
     modules: dict[str, nn.Module] = {"model": model, "networks": networks}
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(plan.ema))
+    average = None
     if plan.ema:
+        average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(plan.ema))
         modules["average"] = average
+    trained: LatentModel = model if average is None else average.module  # type: ignore[assignment]
     players = objective.players(model, networks)
     leader = next(iter(players))
     optimizers = {name: _optimizer(player) for name, player in players.items()}
     plateau = Plateau(plan.patience)
 
-    checkpoint, start = folder / CHECKPOINT, 0
-    if checkpoint.exists():
+    if is_resumed:
         counters = load_training_state(checkpoint, modules, optimizers, generator)
         start = counters["step"]
         plateau.restore(counters["plateau"])
-    else:
-        objective.prepare(model, data, generator)
-
-    is_averaged = plan.ema and objective.trains
-    trained: LatentModel = average.module if is_averaged else model  # type: ignore[assignment]
 
     stop = plan.steps if objective.trains and not plateau.over else start
     with (
@@ -102,7 +102,7 @@ def train(
                 if (step + 1) % plan.log_every == 0:
                     monitor.scalars(name, terms, optimizers[name].param_groups[0]["lr"], step)
                     note = note or " ".join(f"{k} {v.item():.4g}" for k, v in terms.items())
-            if plan.ema:
+            if average is not None:
                 average.update_parameters(model)
             if (step + 1) % plan.checkpoint_every == 0:
                 counters = {"step": step + 1, "plateau": plateau.state()}
