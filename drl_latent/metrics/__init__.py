@@ -10,30 +10,39 @@ Each returns a `MetricResult`. `METRICS` lists them by name; `drl_latent.metrics
 factors are discrete.
 """
 
-from drl_latent.metrics.base import METRICS, Metric, MetricResult
+from drl_latent.metrics.base import METRICS, Metric, MetricResult, Score
+from drl_latent.metrics.correlation import CorrelatedFactorsWarning, correlated_factors
 from drl_latent.metrics.dci import dci
+from drl_latent.metrics.definition import define_metric
 from drl_latent.metrics.explicitness import explicitness
 from drl_latent.metrics.inputs import Inputs, check_inputs
 from drl_latent.metrics.irs import irs
 from drl_latent.metrics.mig import mig
 from drl_latent.metrics.modularity import modularity
-from drl_latent.metrics.probe import probe
+from drl_latent.metrics.probe import linear_probe, probe
+from drl_latent.metrics.probe_by_part import probe_by_part
 from drl_latent.metrics.sap import sap
 from drl_latent.metrics.score_all import score_all, score_each, tabulate
 from drl_latent.metrics.splits import split_inputs
 
 __all__ = [
     "METRICS",
+    "CorrelatedFactorsWarning",
     "Inputs",
     "Metric",
     "MetricResult",
+    "Score",
     "check_inputs",
+    "correlated_factors",
     "dci",
+    "define_metric",
     "explicitness",
     "irs",
+    "linear_probe",
     "mig",
     "modularity",
     "probe",
+    "probe_by_part",
     "sap",
     "score_all",
     "score_each",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     GradientBoostingRegressor,
@@ -13,10 +15,15 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import Lasso, LogisticRegression
+from sklearn.metrics import accuracy_score, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from drl_latent.metrics.base import FloatArray
+from drl_latent.metrics.boosting import HistogramBoostingClassifier, HistogramBoostingRegressor
+from drl_latent.metrics.fitting import fit_all
+from drl_latent.metrics.inputs import Inputs
+from drl_latent.metrics.splits import target_pair
 from drl_latent.registry import Registry
 
 Builder = Callable[[bool, int, int], Any]
@@ -26,10 +33,75 @@ ESTIMATORS: Registry[Builder] = Registry("DCI estimator")
 LASSO_ALPHA = 0.01
 
 
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """Importances [A, factors that vary], and each factor's scores on seen and unseen rows.
+
+    A score is the accuracy of a discrete factor and the R2 of any other.
+    """
+
+    matrix: FloatArray
+    train_scores: list[float]
+    test_scores: list[float]
+
+
+def fit_importances(
+    build: Builder, fit: Inputs, held: Inputs, *, seed: int, n_jobs: int = 1
+) -> Fitted:
+    """Fit one predictor to each factor, and two to a circular one, of its cosine and sine."""
+    live, unseen = fit.live, held.live
+    pairs = [target_pair(fit, held, k) for k in fit.kept]
+    tasks, owner = [], []
+    for place, (k, (target, _)) in enumerate(zip(fit.kept, pairs, strict=True)):
+        for column in target.reshape(len(live), -1).T:
+            tasks.append((build(bool(fit.discrete[k]), len(live), seed), live, column))
+            owner.append(place)
+    # Those with many classes take longest: started first, no thread is left with one at the end.
+    sizes = [-len(np.unique(t)) if fit.discrete[fit.kept[o]] else 0 for o, (*_, t) in
+             zip(owner, tasks, strict=True)]  # fmt: skip
+    order = np.argsort(sizes, kind="stable")
+    fitted: dict[int, Any] = dict(
+        zip(order.tolist(), fit_all([tasks[i] for i in order], n_jobs), strict=True)
+    )
+    columns, scores = [], []
+    for place, (k, (target, truth)) in enumerate(zip(fit.kept, pairs, strict=True)):
+        models = [fitted[i] for i in range(len(tasks)) if owner[i] == place]
+        columns.append(np.mean([importances(model) for model in models], axis=0))
+        judge = accuracy_score if fit.discrete[k] else _r2
+        scores.append(
+            [
+                float(judge(wanted, np.stack([m.predict(rows) for m in models], axis=1)))
+                for wanted, rows in ((target, live), (truth, unseen))
+            ]
+        )
+    seen_scores, unseen_scores = (list(column) for column in zip(*scores, strict=True))
+    return Fitted(np.stack(columns, axis=1), seen_scores, unseen_scores)
+
+
+def importances(model: Any) -> FloatArray:
+    """[A]: importance of each code for a fitted model, summing to 1, or all 0."""
+    if hasattr(model, "feature_importances_"):
+        values = np.asarray(model.feature_importances_)
+    else:
+        values = np.abs(np.atleast_2d(model[-1].coef_)).mean(axis=0)
+    total = values.sum()
+    return values / total if total > 0 else np.zeros(len(values))
+
+
+def _r2(truth: ArrayLike, predicted: ArrayLike) -> float:
+    # Of cosine and sine together: one number for the circle.
+    return float(r2_score(truth, predicted, multioutput="variance_weighted"))
+
+
 @ESTIMATORS.register("gradient_boosting")
 def _gradient_boosting(discrete: bool, rows: int, seed: int) -> Any:
     kind = GradientBoostingClassifier if discrete else GradientBoostingRegressor
     return kind(random_state=seed)
+
+
+@ESTIMATORS.register("fast_gradient_boosting")
+def _fast_gradient_boosting(discrete: bool, rows: int, seed: int) -> Any:
+    return HistogramBoostingClassifier() if discrete else HistogramBoostingRegressor()
 
 
 @ESTIMATORS.register("random_forest")
@@ -49,13 +121,3 @@ def _lasso(discrete: bool, rows: int, seed: int) -> Any:
         C=1 / (LASSO_ALPHA * rows), l1_ratio=1.0, solver="saga", max_iter=1000, random_state=seed
     )
     return make_pipeline(StandardScaler(), model)
-
-
-def importances(model: Any) -> FloatArray:
-    """[A]: importance of each code for a fitted model, summing to 1, or all 0."""
-    if hasattr(model, "feature_importances_"):
-        values = np.asarray(model.feature_importances_)
-    else:
-        values = np.abs(np.atleast_2d(model[-1].coef_)).mean(axis=0)
-    total = values.sum()
-    return values / total if total > 0 else np.zeros(len(values))

@@ -6,12 +6,21 @@ Which factors are discrete:
     (mutual information, groups, ROC) put it in 20 equal-width bins, metrics that predict regress
     on it. The type is read from the values, so an array of integers and the same array stored as
     floats score alike. `discrete=[...]`, one bool a factor, overrides the rule.
+
+Which factors are circular:
+    Those with a period: `periods=[...]`, one number a factor, 0 where there is none. A circular
+    factor that is discrete is a set of classes like any other. A continuous one is binned around
+    the circle, and predicted as its cosine and sine.
+
+Which rows belong together:
+    Rows of a rollout resemble their neighbours. `groups=[...]`, one number a row, such as the
+    episode, keeps rows of a group together wherever rows are held out or drawn again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,6 +44,8 @@ class Inputs:
         factors: [N, K], finite float64.
         names: K names.
         discrete: [K], True where the values are classes.
+        periods: [K], the period of a circular factor, 0 where there is none.
+        groups: [N], from 0: the group of each row, its own where none were given.
         active: [D], False for dead codes, which never vary beyond rounding.
         varying: [K], False for factors that are left out because they have a single value.
     """
@@ -43,6 +54,8 @@ class Inputs:
     factors: FloatArray
     names: tuple[str, ...]
     discrete: BoolArray
+    periods: FloatArray
+    groups: IntArray
     active: BoolArray
     varying: BoolArray
 
@@ -69,12 +82,26 @@ class Inputs:
     def labels(self, k: int, bins: int = BINS) -> IntArray:
         """[N]: factor `k` as classes 0, 1, ...: its own where discrete, `bins` bins otherwise."""
         column = self.factors[:, k]
-        values = column if self.discrete[k] else equal_width_bins(column, bins)
-        return np.unique(values, return_inverse=True)[1]
+        if self.discrete[k]:
+            return np.unique(column, return_inverse=True)[1]
+        return np.unique(bins_of(column, self.periods[k], bins), return_inverse=True)[1]
 
     def named(self, values: Sequence[float] | FloatArray) -> dict[str, float]:
-        """Name one value for each factor of `kept`, in that order."""
-        return {self.names[k]: float(value) for k, value in zip(self.kept, values, strict=True)}
+        """Name one value for each factor of `kept`, in that order, but those that are NaN."""
+        pairs = zip(self.kept, values, strict=True)
+        return {self.names[k]: float(value) for k, value in pairs if not np.isnan(value)}
+
+    def rows(self, chosen: IntArray) -> Inputs:
+        """Return some of the rows, with the columns judged anew except for types of factors."""
+        z, y = self.codes[chosen], self.factors[chosen]
+        return replace(
+            self,
+            codes=z,
+            factors=y,
+            groups=self.groups[chosen],
+            active=varying_columns(z),
+            varying=np.ptp(y, axis=0) > 0,
+        )
 
     def full_rows(self, values: FloatArray, dead: float) -> FloatArray:
         """Put values [A, ...] of the active codes into [D, ...], `dead` elsewhere."""
@@ -96,6 +123,8 @@ def check_inputs(
     *,
     names: Sequence[str] | None = None,
     discrete: Sequence[bool] | None = None,
+    periods: Sequence[float] | None = None,
+    groups: ArrayLike | None = None,
 ) -> Inputs:
     """Check codes and factors and find out what they are.
 
@@ -107,10 +136,13 @@ def check_inputs(
         factors: [N, K], finite numbers.
         names: K distinct names, "factor_0", "factor_1"... by default.
         discrete: One bool a factor, to override the rule of this module.
+        periods: The period of each factor that is circular, in the factor's unit; 0 for others.
+        groups: [N], the group of each row: numbers or names.
 
     Raises:
         ValueError: `codes` or `factors` is not a matrix of finite numbers, they differ in N, N is
-            below 21, `names` or `discrete` does not fit K, or no factor varies.
+            below 21, `names`, `discrete` or `periods` does not fit K, `groups` does not fit N, or
+            no factor varies.
     """
     z, y = finite_matrix(codes, "codes"), finite_matrix(factors, "factors")
     same_rows(z, y, "codes", "factors")
@@ -133,10 +165,18 @@ def check_inputs(
             raise ValueError(
                 f"discrete has shape {kinds.shape}; expected {k} bools, one a column of factors."
             )
-    active = varying_columns(z)
     varying = np.ptp(y, axis=0) > 0
     require_varying(varying, labels)
-    return Inputs(z, y, labels, kinds, active, varying)
+    return Inputs(
+        codes=z,
+        factors=y,
+        names=labels,
+        discrete=kinds,
+        periods=_checked_periods(periods, k),
+        groups=_checked_groups(groups, len(z)),
+        active=varying_columns(z),
+        varying=varying,
+    )
 
 
 def is_discrete(column: FloatArray) -> bool:
@@ -145,10 +185,42 @@ def is_discrete(column: FloatArray) -> bool:
     return whole or len(np.unique(column)) <= MAX_DISCRETE_VALUES
 
 
+def bins_of(column: FloatArray, period: float, bins: int = BINS) -> IntArray:
+    """[N]: the bin of each value of a continuous factor, on its circle where it has a period."""
+    if not period:
+        return equal_width_bins(column, bins)
+    # A remainder can round up to the period itself.
+    return np.minimum((np.mod(column, period) / period * bins).astype(np.int64), bins - 1)
+
+
 def equal_width_bins(column: FloatArray, bins: int = BINS) -> IntArray:
     """[N]: index, from 0, of the equal-width bin between the extremes that each value is in."""
     edges = np.histogram_bin_edges(column, bins)
     return np.digitize(column, edges[1:-1])
+
+
+def _checked_periods(periods: Sequence[float] | None, k: int) -> FloatArray:
+    if periods is None:
+        return np.zeros(k)
+    values = np.asarray(periods, dtype=np.float64)
+    if values.shape != (k,) or not (np.isfinite(values).all() and (values >= 0).all()):
+        raise ValueError(
+            f"periods is {list(periods)}; expected {k} numbers, one a column of factors: the "
+            "period of a circular factor, 0 for any other."
+        )
+    return values
+
+
+def _checked_groups(groups: ArrayLike | None, n: int) -> IntArray:
+    if groups is None:
+        return np.arange(n)
+    values = np.asarray(groups)
+    if values.shape != (n,):
+        raise ValueError(
+            f"groups have shape {values.shape}; expected ({n},), the group of each row, such as "
+            "its episode."
+        )
+    return np.unique(values, return_inverse=True)[1]
 
 
 def finite_matrix(values: ArrayLike, what: str) -> FloatArray:

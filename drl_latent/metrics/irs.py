@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import ArrayLike
 
-from drl_latent.metrics.base import METRICS, FloatArray, MetricResult
-from drl_latent.metrics.inputs import BINS, IntArray, check_inputs
+from drl_latent.metrics.base import FloatArray, Score
+from drl_latent.metrics.definition import define_metric
+from drl_latent.metrics.inputs import BINS, Inputs, IntArray
 
 
-@METRICS.register("irs")
-def irs(
-    codes: ArrayLike,
-    factors: ArrayLike,
-    *,
-    quantile: float = 0.99,
-    bins: int = BINS,
-    names: Sequence[str] | None = None,
-    discrete: Sequence[bool] | None = None,
-) -> MetricResult:
+@define_metric("irs", bounds=(-np.inf, 1.0))
+def irs(inputs: Inputs, *, quantile: float = 0.99, bins: int = BINS) -> Score:
     """Interventional robustness score (IRS), at most 1, higher is better.
 
     Suter et al. 2019, "Robustly Disentangled Causal Mechanisms", section 4: for each code and
@@ -31,14 +21,10 @@ def irs(
     all are dead the score is 0. Codes of noise score above 0, since the rows of a group stray less
     far than all rows; below 0 takes groups that are skewed against each other.
 
-    Args:
-        codes: [N, D], finite.
-        factors: [N, K], finite; see `drl_latent.metrics.inputs` for which are discrete.
+    Settings:
         quantile: Of the deviations within a group, in (0, 1]; the paper takes 1, the maximum, the
             field's reference implementation 0.99.
         bins: Bins of each continuous factor, whose groups are its bins.
-        names: K names of factors.
-        discrete: One bool a factor, to override its type.
 
     Returns:
         `per_code` holds each code's robustness, NaN for dead codes, and `matrix` that with regard
@@ -50,7 +36,6 @@ def irs(
     """
     if not 0 < quantile <= 1:
         raise ValueError(f"quantile is {quantile}; expected a number in (0, 1], e.g. 0.99.")
-    inputs = check_inputs(codes, factors, names=names, discrete=discrete)
     live = inputs.live
     weights = np.abs(live - live.mean(axis=0)).max(axis=0)
     deviations = [_deviation(live, inputs.labels(k, bins), quantile) for k in inputs.kept]
@@ -59,19 +44,11 @@ def irs(
         strays, weights[:, None], where=weights[:, None] > 0, out=np.ones_like(strays)
     )
     best = robust.max(axis=1)
-    score = float(np.average(best, weights=weights)) if inputs.active.any() else 0.0
-    return MetricResult(
-        metric="irs",
-        score=score,
-        parts={"irs": score},
-        names=inputs.names,
+    return Score(
+        {"irs": float(np.average(best, weights=weights)) if inputs.active.any() else 0.0},
         per_code=inputs.full_rows(best, dead=np.nan),
-        matrix=inputs.full_columns(inputs.full_rows(robust, dead=0.0)),
+        matrix=inputs.full_rows(robust, dead=0.0),
         matrix_holds="interventional robustness",
-        active=inputs.active,
-        left_out=inputs.left_out,
-        settings={"quantile": quantile, "bins": bins},
-        n=len(inputs.codes),
     )
 
 

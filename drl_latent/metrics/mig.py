@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import ArrayLike
 
-from drl_latent.metrics.base import METRICS, MetricResult
+from drl_latent.metrics.base import Score
+from drl_latent.metrics.definition import define_metric
 from drl_latent.metrics.information import factor_entropies, mutual_information
-from drl_latent.metrics.inputs import BINS, check_inputs
+from drl_latent.metrics.inputs import BINS, Inputs
 
 
-@METRICS.register("mig")
+@define_metric("mig")
 def mig(
-    codes: ArrayLike,
-    factors: ArrayLike,
+    inputs: Inputs,
     *,
     bins: int = BINS,
-    names: Sequence[str] | None = None,
-    discrete: Sequence[bool] | None = None,
-) -> MetricResult:
+    estimator: str = "binned",
+    conditional: bool = False,
+    seed: int = 0,
+) -> Score:
     """Mutual information gap (MIG), in [0, 1], higher is better.
 
     Chen et al. 2018, "Isolating Sources of Disentanglement in Variational Autoencoders", eq. 6:
     the mean over factors of (the largest minus the second largest mutual information that a code
-    has with the factor) / the factor's entropy. Codes are put in equal-width bins, and so are
-    continuous factors; discrete factors keep their classes. A single code has a gap to 0. Two
-    copies of a code have no gap: MIG asks for compactness, see DCI for the rest.
+    has with the factor) / the factor's entropy. A single code has a gap to 0. Two copies of a
+    code have no gap: MIG asks for compactness, see DCI for the rest.
 
-    Args:
-        codes: [N, D], finite.
-        factors: [N, K], finite; see `drl_latent.metrics.inputs` for which are discrete.
+    Settings:
         bins: Bins of each code and continuous factor.
-        names: K names of factors.
-        discrete: One bool a factor, to override its type.
+        estimator: ``"binned"`` or ``"nearest_neighbour"``, see `drl_latent.metrics.information`.
+        conditional: Whether to measure each factor given the one it is most correlated with.
 
     Returns:
         `per_factor` holds the gaps, `matrix` the mutual information in nats.
@@ -42,22 +37,15 @@ def mig(
     Raises:
         ValueError: The inputs are not what `check_inputs` expects, or all factors are constant.
     """
-    inputs = check_inputs(codes, factors, names=names, discrete=discrete)
-    information = mutual_information(inputs, bins)
+    how = {"estimator": estimator, "conditional": conditional, "seed": seed}
+    information = mutual_information(inputs, bins, **how)  # type: ignore[arg-type]
     floor = np.zeros((1, information.shape[1]))
     ranked = np.sort(np.concatenate([floor, information]), axis=0)
-    gaps = (ranked[-1] - ranked[-2]) / factor_entropies(inputs, bins)
-    score = float(gaps.mean())
-    return MetricResult(
-        metric="mig",
-        score=score,
-        parts={"mig": score},
-        names=inputs.names,
-        factor_parts={"mig": inputs.named(gaps)},
-        matrix=inputs.full_columns(information),
+    gaps = (ranked[-1] - ranked[-2]) / factor_entropies(inputs, bins, conditional=conditional)
+    return Score(
+        {"mig": float(gaps.mean())},
+        by_factor={"mig": gaps},
+        matrix=information,
         matrix_holds="mutual information (nats)",
-        active=inputs.active,
-        left_out=inputs.left_out,
-        settings={"bins": bins},
-        n=len(inputs.codes),
+        estimator=estimator,
     )

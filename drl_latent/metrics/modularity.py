@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-from numpy.typing import ArrayLike
 
-from drl_latent.metrics.base import METRICS, MetricResult
+from drl_latent.metrics.base import Score
+from drl_latent.metrics.definition import define_metric
 from drl_latent.metrics.information import mutual_information
-from drl_latent.metrics.inputs import BINS, check_inputs
+from drl_latent.metrics.inputs import BINS, Inputs
 
 # Nats below which mutual information is rounding: one row in a million already carries more.
 RESOLUTION = 1e-9
 
 
-@METRICS.register("modularity")
+@define_metric("modularity")
 def modularity(
-    codes: ArrayLike,
-    factors: ArrayLike,
+    inputs: Inputs,
     *,
     bins: int = BINS,
-    names: Sequence[str] | None = None,
-    discrete: Sequence[bool] | None = None,
-) -> MetricResult:
+    estimator: str = "binned",
+    conditional: bool = False,
+    seed: int = 0,
+) -> Score:
     """Modularity, in [0, 1], higher is better.
 
     Ridgeway & Mozer 2018, "Learning Deep Disentangled Embeddings With the F-Statistic Loss",
@@ -34,12 +32,10 @@ def modularity(
     3,000 samples of 5 factors), since only ratios of their information count: read modularity
     beside explicitness.
 
-    Args:
-        codes: [N, D], finite.
-        factors: [N, K], finite; see `drl_latent.metrics.inputs` for which are discrete.
+    Settings:
         bins: Bins of each code and continuous factor.
-        names: K names of factors.
-        discrete: One bool a factor, to override its type.
+        estimator: ``"binned"`` or ``"nearest_neighbour"``, see `drl_latent.metrics.information`.
+        conditional: Whether to measure each factor given the one it is most correlated with.
 
     Returns:
         `per_code` holds each code's modularity, `matrix` the mutual information in nats.
@@ -47,8 +43,8 @@ def modularity(
     Raises:
         ValueError: The inputs are not what `check_inputs` expects, or all factors are constant.
     """
-    inputs = check_inputs(codes, factors, names=names, discrete=discrete)
-    information = mutual_information(inputs, bins)
+    how = {"estimator": estimator, "conditional": conditional, "seed": seed}
+    information = mutual_information(inputs, bins, **how)  # type: ignore[arg-type]
     squared = np.square(information)
     best = squared.max(axis=1)
     informative = best > RESOLUTION**2
@@ -56,17 +52,10 @@ def modularity(
     per_code = np.full(len(best), np.nan)
     rest = squared.sum(axis=1) - best
     per_code[informative] = 1 - rest[informative] / (others * best[informative])
-    score = float(per_code[informative].mean()) if informative.any() else 0.0
-    return MetricResult(
-        metric="modularity",
-        score=score,
-        parts={"modularity": score},
-        names=inputs.names,
+    return Score(
+        {"modularity": float(per_code[informative].mean()) if informative.any() else 0.0},
         per_code=per_code,
-        matrix=inputs.full_columns(information),
+        matrix=information,
         matrix_holds="mutual information (nats)",
-        active=inputs.active,
-        left_out=inputs.left_out,
-        settings={"bins": bins},
-        n=len(inputs.codes),
+        estimator=estimator,
     )

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.metrics import accuracy_score, r2_score
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.preprocessing import StandardScaler
 
-from drl_latent.metrics.base import METRICS, MetricResult
+from drl_latent.metrics.base import Score
+from drl_latent.metrics.definition import define_metric
 from drl_latent.metrics.fitting import Floats, Task, fit_all
-from drl_latent.metrics.inputs import IntArray
-from drl_latent.metrics.intervals import score_intervals
-from drl_latent.metrics.splits import Held, split_inputs, target_pair
+from drl_latent.metrics.inputs import Inputs, IntArray
+from drl_latent.metrics.intervals import score_rows
+from drl_latent.metrics.splits import target_pair
 from drl_latent.registry import Registry
 
 Target = Floats | IntArray
@@ -47,58 +46,10 @@ def _mlp(discrete: bool, target: Target, seed: int) -> Any:
     )
 
 
-def probe(
-    codes: ArrayLike,
-    factors: ArrayLike,
-    *,
-    test: Held | None = None,
-    test_fraction: float = 1 / 3,
-    model: str = "mlp",
-    names: Sequence[str] | None = None,
-    discrete: Sequence[bool] | None = None,
-    seed: int = 0,
-    n_jobs: int = 1,
-) -> MetricResult:
-    """Held-out R2 of continuous factors and accuracy of discrete ones, from the whole code.
-
-    How much of each factor the code holds, disentangled or not (the informativeness of Eastwood &
-    Williams 2018, and the readout of Schott et al. 2022). Accuracy is in [0, 1]; R2 is at most 1,
-    0 for predicting the mean, and below 0 for worse than that: it is not clipped. Codes are
-    standardised by the rows fitted on.
-
-    Args:
-        codes: [N, D], finite.
-        factors: [N, K], finite; see `drl_latent.metrics.inputs` for which are discrete.
-        test: Held-out (codes [M, D], factors [M, K]).
-        test_fraction: Share of rows held out by `seed` where `test` is not given.
-        model: "mlp", two hidden layers of 128, stopped early on a tenth of the rows fitted on, or
-            "linear", ridge and logistic regression with scikit-learn's penalties. One model
-            predicts all continuous factors; each discrete factor has its own.
-        names: K names of factors.
-        discrete: One bool a factor, to override its type.
-        seed: Of the held-out rows, the network's weights and batches, and the intervals.
-        n_jobs: Models fitted at a time; changes no result.
-
-    Returns:
-        `score` is the mean over factors. `parts` holds it, with the mean "r2" and "accuracy"
-        where there are such factors; `per_factor` each factor's; `intervals` a 95% bootstrap
-        interval of each over the held-out rows.
-
-    Raises:
-        ValueError: `model` is unknown, the inputs are not what `split_inputs` expects, or all
-            factors are constant.
-    """
+def _probe(
+    fit: Inputs, held: Inputs, metric: str, model: str, seed: int, n_jobs: int, resamples: int
+) -> Score:
     build = PROBES[model]
-    metric = "probe" if model == "mlp" else f"{model}_probe"
-    fit, held = split_inputs(
-        codes,
-        factors,
-        test=test,
-        test_fraction=test_fraction,
-        seed=seed,
-        names=names,
-        discrete=discrete,
-    )
     scaler = StandardScaler().fit(fit.live)
     # Single precision is plenty for standardised codes, and twice as fast.
     seen, unseen = (scaler.transform(part.live).astype(np.float32) for part in (fit, held))
@@ -107,47 +58,86 @@ def probe(
     numbers = [k for k in fit.kept if not fit.discrete[k]]
     tasks: list[Task] = [(build(True, targets[k][0], seed), seen, targets[k][0]) for k in classes]
     if numbers:
-        values = np.stack([targets[k][0] for k in numbers], axis=1).astype(np.float32)
-        values = values[:, 0] if len(numbers) == 1 else values
+        values = np.column_stack([targets[k][0] for k in numbers]).astype(np.float32)
+        values = values[:, 0] if values.shape[1] == 1 else values
         tasks.append((build(False, values, seed), seen, values))
     models = fit_all(tasks, n_jobs)
     predicted = {k: m.predict(unseen) for k, m in zip(classes, models, strict=False)}
     if numbers:
-        columns = models[-1].predict(unseen).reshape(len(unseen), len(numbers))
-        predicted |= dict(zip(numbers, columns.T.astype(np.float64), strict=True))
-    truth = {k: targets[k][1] for k in fit.kept}
-    accuracies = {fit.names[k]: float(accuracy_score(truth[k], predicted[k])) for k in classes}
-    r2s = {fit.names[k]: float(r2_score(truth[k], predicted[k])) for k in numbers}
-    by_kind = {"r2": r2s, "accuracy": accuracies}
-    factor_parts = {part: values for part, values in by_kind.items() if values}
-    score = float(np.mean([*r2s.values(), *accuracies.values()]))
-    means = {part: float(np.mean(list(values.values()))) for part, values in factor_parts.items()}
-    intervals = score_intervals(
-        [truth[k] for k in fit.kept],
+        widths = [targets[k][0].reshape(len(seen), -1).shape[1] for k in numbers]
+        columns = models[-1].predict(unseen).reshape(len(unseen), -1).astype(np.float64)
+        predicted |= dict(zip(numbers, np.split(columns, np.cumsum(widths)[:-1], 1), strict=True))
+    scored = score_rows(
+        [targets[k][1] for k in fit.kept],
         [predicted[k] for k in fit.kept],
         [bool(fit.discrete[k]) for k in fit.kept],
+        groups=held.groups,
+        resamples=resamples,
         seed=seed,
     )
-    return MetricResult(
-        metric=metric,
-        score=score,
-        parts={metric: score, **means},
-        names=fit.names,
-        factor_parts=factor_parts,
-        active=fit.active,
-        left_out=fit.left_out,
+    is_class = fit.discrete[fit.kept]
+    by_kind = {
+        "r2": np.where(is_class, np.nan, scored.values),
+        "accuracy": np.where(is_class, scored.values, np.nan),
+    }
+    by_factor = {part: values for part, values in by_kind.items() if not np.isnan(values).all()}
+    means = {part: float(np.nanmean(values)) for part, values in by_factor.items()}
+    return Score(
+        {metric: float(np.mean(scored.values)), **means},
+        by_factor=by_factor,
         estimator=model,
-        settings={"seed": seed, "test_fraction": test_fraction, "test_given": test is not None},
-        n=len(seen),
-        n_test=len(unseen),
-        intervals=dict(zip((fit.names[k] for k in fit.kept), intervals, strict=True)),
+        interval=scored.interval,
+        intervals=scored.intervals,
     )
 
 
-METRICS.register("probe")(probe)
+@define_metric("probe", held_out=True, resamples=1000, bounds=(-np.inf, 1.0))
+def probe(
+    fit: Inputs,
+    held: Inputs,
+    *,
+    model: str = "mlp",
+    seed: int = 0,
+    n_jobs: int = 1,
+    resamples: int = 0,
+) -> Score:
+    """Held-out R2 of continuous factors and accuracy of discrete ones, from the whole code.
+
+    How much of each factor the code holds, disentangled or not (the informativeness of Eastwood &
+    Williams 2018, and the readout of Schott et al. 2022). Accuracy is in [0, 1]; R2 is at most 1,
+    0 for predicting the mean, and below 0 for worse than that: it is not clipped. A circular
+    factor is predicted as its cosine and sine, and has the R2 of both together. Codes are
+    standardised by the rows fitted on.
+
+    Settings:
+        model: "mlp", two hidden layers of 128, stopped early on a tenth of the rows fitted on, or
+            "linear", ridge and logistic regression with scikit-learn's penalties. One model
+            predicts all continuous factors; each discrete factor has its own.
+
+    Returns:
+        `score` is the mean over factors. `parts` holds it, with the mean "r2" and "accuracy"
+        where there are such factors; `per_factor` each factor's. `interval` and `intervals`, one a
+        factor, are 95% bootstrap intervals over the held-out rows: they leave out how far a score
+        depends on the rows fitted on.
+
+    Raises:
+        ValueError: `model` is unknown, the inputs are not what `split_inputs` expects, or all
+            factors are constant.
+    """
+    metric = "probe" if model == "mlp" else f"{model}_probe"
+    return _probe(fit, held, metric, model, seed, n_jobs, resamples)
 
 
-@METRICS.register("linear_probe")
-def linear_probe(codes: ArrayLike, factors: ArrayLike, **settings: Any) -> MetricResult:
-    """`probe` with the "linear" model, for a table of scores; see there for the settings."""
-    return probe(codes, factors, model="linear", **settings)
+@define_metric("linear_probe", held_out=True, resamples=1000, bounds=(-np.inf, 1.0))
+def linear_probe(
+    fit: Inputs, held: Inputs, *, seed: int = 0, n_jobs: int = 1, resamples: int = 0
+) -> Score:
+    """`probe` with the "linear" model, for a table of scores; see there.
+
+    Returns:
+        As `probe` does.
+
+    Raises:
+        ValueError: The inputs are not what `split_inputs` expects, or all factors are constant.
+    """
+    return _probe(fit, held, "linear_probe", "linear", seed, n_jobs, resamples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,10 +12,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from drl_latent.metrics.base import METRICS, Metric, MetricResult
+from drl_latent.metrics.correlation import CorrelatedFactorsWarning, warn_of_correlated
+from drl_latent.metrics.inputs import check_inputs
 from drl_latent.metrics.splits import Held
 
 COLUMNS = (
-    "metric", "part", "factor", "value", "low", "high", "estimator", "n", "n_test", "seed",
+    "metric", "part", "factor", "value", "low", "high", "floor", "estimator", "n", "n_test",
+    "seed",
 )  # fmt: skip
 
 
@@ -26,9 +30,12 @@ def score_each(
     test: Held | None = None,
     names: Sequence[str] | None = None,
     discrete: Sequence[bool] | None = None,
+    periods: Sequence[float] | None = None,
+    groups: ArrayLike | None = None,
     seed: int = 0,
     n_jobs: int = 1,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    **shared: Any,
 ) -> dict[str, MetricResult]:
     """Score codes by several metrics; as `score_all`, but with each metric's whole result."""
     chosen = list(METRICS) if metrics is None else list(metrics)
@@ -38,11 +45,16 @@ def score_each(
         raise ValueError(
             f"options names {sorted(unused)}; expected only metrics that are scored: {chosen}."
         )
-    shared = {"test": test, "names": names, "discrete": discrete, "seed": seed, "n_jobs": n_jobs}
-    return {
-        name: metric(codes, factors, **(_accepted(metric, shared) | dict(options.get(name, {}))))
-        for name, metric in functions.items()
-    }
+    about = {"names": names, "discrete": discrete, "periods": periods, "groups": groups}
+    # Once, and not again by each metric.
+    warn_of_correlated(check_inputs(codes, factors, **about))  # type: ignore[arg-type]
+    given = about | {"test": test, "seed": seed, "n_jobs": n_jobs} | shared
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CorrelatedFactorsWarning)
+        return {
+            name: metric(codes, factors, **(_accepted(metric, given) | dict(options.get(name, {}))))
+            for name, metric in functions.items()
+        }
 
 
 def score_all(
@@ -53,15 +65,17 @@ def score_all(
     test: Held | None = None,
     names: Sequence[str] | None = None,
     discrete: Sequence[bool] | None = None,
+    periods: Sequence[float] | None = None,
+    groups: ArrayLike | None = None,
     seed: int = 0,
     n_jobs: int = 1,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    **shared: Any,
 ) -> pd.DataFrame:
     """Score codes by several metrics.
 
-    Metrics that fit a predictor hold rows out, the others use all rows of `codes`. DCI with
-    gradient boosting takes most of the time: pass a few thousand rows, `n_jobs`, or
-    ``options={"dci": {"estimator": "lasso"}}``.
+    Metrics that fit a predictor hold rows out, the others use all rows of `codes`. Factors may be
+    on any grid, complete or not, or on none.
 
     Args:
         codes: [N, D], finite.
@@ -71,16 +85,21 @@ def score_all(
             each draws a third of the rows by `seed`, the same rows for each.
         names: K names of factors.
         discrete: One bool a factor, to override its type.
+        periods: The period of each circular factor, 0 for others.
+        groups: [N], the group of each row, such as its episode.
         seed: Of every draw.
-        n_jobs: Models fitted at a time.
+        n_jobs: Models fitted at a time; it changes no result.
         options: Metric name -> further arguments of that metric.
+        shared: Further arguments of all metrics that take them: `resamples`, `floor`,
+            `conditional`, `estimator`...
 
     Returns:
         One row for each part of each metric (`factor` is "") and for each of its parts of each
         factor, with the columns metric, part, factor, value, low and high (a 95% interval, NaN
-        where there is none), estimator ("" for none), n, n_test and seed. A metric's score is in
-        its first row. ``table.attrs["left_out"]`` maps each metric to the factors that it left
-        out because they do not vary.
+        where there is none), floor (the score of a random code, NaN but for scores), estimator
+        ("" for none), n, n_test and seed. A metric's score is in its first row.
+        ``table.attrs["left_out"]`` maps each metric to the factors that it left out because they
+        do not vary.
 
     Raises:
         ValueError: A name is unknown, `options` names a metric that is not scored, or the inputs
@@ -93,9 +112,12 @@ def score_all(
         test=test,
         names=names,
         discrete=discrete,
+        periods=periods,
+        groups=groups,
         seed=seed,
         n_jobs=n_jobs,
         options=options,
+        **shared,
     )
     return tabulate(results, seed)
 
@@ -111,8 +133,6 @@ def tabulate(results: Mapping[str, MetricResult], seed: int) -> pd.DataFrame:
 def _accepted(metric: Metric, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Those of `arguments` that the metric takes: one that fits nothing has no held-out rows."""
     parameters = inspect.signature(metric).parameters
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
-        return dict(arguments)
     return {name: value for name, value in arguments.items() if name in parameters}
 
 
@@ -120,10 +140,13 @@ def _rows(name: str, result: MetricResult, seed: int) -> Iterator[tuple[Any, ...
     """Rows of one result, in the order of `COLUMNS`, its score first."""
     nothing = (np.nan, np.nan)
     common = (result.estimator, result.n, result.n_test, seed)
-    for part, value in result.parts.items():
-        yield (name, part, "", value, *nothing, *common)
+    for i, (part, value) in enumerate(result.parts.items()):
+        # The first part is the score: the interval and the floor are its.
+        about = (*(result.interval or nothing), result.floor) if i == 0 else (*nothing, np.nan)
+        yield (name, part, "", value, *about, *common)
     # An interval belongs to the first part that has the factor, as `per_factor` does.
     intervals = dict(result.intervals)
     for part, values in result.factor_parts.items():
         for factor, value in values.items():
-            yield (name, part, factor, value, *intervals.pop(factor, nothing), *common)
+            low, high = intervals.pop(factor, nothing)
+            yield (name, part, factor, value, low, high, np.nan, *common)

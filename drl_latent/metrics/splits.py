@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from drl_latent.metrics.base import FloatArray
+from drl_latent.metrics.base import BoolArray, FloatArray
 from drl_latent.metrics.inputs import (
     Inputs,
     IntArray,
+    bins_of,
     check_inputs,
-    equal_width_bins,
     finite_matrix,
     require_varying,
     same_rows,
@@ -32,6 +33,8 @@ def split_inputs(
     seed: int = 0,
     names: Sequence[str] | None = None,
     discrete: Sequence[bool] | None = None,
+    periods: Sequence[float] | None = None,
+    groups: ArrayLike | None = None,
 ) -> tuple[Inputs, Inputs]:
     """Check the arrays and return the rows to fit on and the rows held out.
 
@@ -47,36 +50,51 @@ def split_inputs(
         seed: Seed of the draw; not used with `test`.
         names: See `check_inputs`.
         discrete: See `check_inputs`.
+        periods: See `check_inputs`.
+        groups: See `check_inputs`; rows of a group are all held out, or none of them.
 
     Raises:
         ValueError: As `check_inputs` does; or `test` does not fit `codes` and `factors`, or
             either part is too small.
     """
-    given = check_inputs(codes, factors, names=names, discrete=discrete)
-    n = len(given.codes)
+    about: dict[str, Any] = {"names": names, "discrete": discrete, "periods": periods}
+    given = check_inputs(codes, factors, **about, groups=groups)
     if test is None:
-        held_out = round(n * test_fraction)
-        if not MIN_HELD_OUT <= held_out <= n - MIN_HELD_OUT:
-            raise ValueError(
-                f"test_fraction={test_fraction} holds out {held_out} of {n} rows; expected at "
-                f"least {MIN_HELD_OUT} on either side. Use a fraction such as 1/3."
-            )
-        order = np.random.default_rng(seed).permutation(n)
-        whole, fit_rows, test_rows = given, np.sort(order[held_out:]), np.sort(order[:held_out])
+        held = _draw_held_out(given, test_fraction, seed)
+        parts = given.rows(np.flatnonzero(~held)), given.rows(np.flatnonzero(held))
     else:
-        test_codes, test_factors = _check_test(test, given)
+        n, (test_codes, test_factors) = len(given.codes), _check_test(test, given)
         whole = check_inputs(
             np.concatenate([given.codes, test_codes]),
             np.concatenate([given.factors, test_factors]),
-            names=names,
-            discrete=discrete,
+            **about,
         )
-        fit_rows, test_rows = np.arange(n), np.arange(n, len(whole.codes))
-    parts = [_take(whole, rows) for rows in (fit_rows, test_rows)]
-    varying = parts[0].varying & parts[1].varying
-    require_varying(varying, whole.names)
-    fit, held = (replace(part, varying=varying, active=parts[0].active) for part in parts)
-    return fit, held
+        parts = whole.rows(np.arange(n)), whole.rows(np.arange(n, len(whole.codes)))
+        parts = replace(parts[0], groups=given.groups), parts[1]
+    return agree(*parts)
+
+
+def agree(fit: Inputs, held: Inputs) -> tuple[Inputs, Inputs]:
+    """Leave out of both parts what does not vary in either; codes are judged by `fit`."""
+    varying = fit.varying & held.varying
+    require_varying(varying, fit.names)
+    return replace(fit, varying=varying), replace(held, varying=varying, active=fit.active)
+
+
+def _draw_held_out(given: Inputs, fraction: float, seed: int) -> BoolArray:
+    """[N]: which rows are held out: about `fraction` of them, in whole groups."""
+    sizes = np.bincount(given.groups)
+    groups, n = len(sizes), len(given.groups)
+    count = round(groups * fraction)
+    chosen = np.zeros(groups, dtype=bool)
+    chosen[np.random.default_rng(seed).permutation(groups)[: max(count, 0)]] = True
+    held = chosen[given.groups]
+    if not MIN_HELD_OUT <= held.sum() <= n - MIN_HELD_OUT:
+        raise ValueError(
+            f"test_fraction={fraction} holds out {held.sum()} of {n} rows ({groups} groups); "
+            f"expected at least {MIN_HELD_OUT} on either side. Use a fraction such as 1/3."
+        )
+    return held
 
 
 def label_pair(fit: Inputs, held: Inputs, k: int) -> tuple[IntArray, IntArray]:
@@ -85,7 +103,7 @@ def label_pair(fit: Inputs, held: Inputs, k: int) -> tuple[IntArray, IntArray]:
     Bins of a continuous factor span both parts.
     """
     both = np.concatenate([fit.factors[:, k], held.factors[:, k]])
-    values = both if fit.discrete[k] else equal_width_bins(both)
+    values = both if fit.discrete[k] else bins_of(both, fit.periods[k])
     labels = np.unique(values, return_inverse=True)[1]
     return labels[: len(fit.codes)], labels[len(fit.codes) :]
 
@@ -93,22 +111,24 @@ def label_pair(fit: Inputs, held: Inputs, k: int) -> tuple[IntArray, IntArray]:
 def target_pair(
     fit: Inputs, held: Inputs, k: int
 ) -> tuple[FloatArray | IntArray, FloatArray | IntArray]:
-    """Factor `k` as a predictor's target: [N] and [M].
+    """Factor `k` as a predictor's target: [N] and [M]; [N, 2] and [M, 2] where it is circular.
 
-    Classes where it is discrete; otherwise its values, standardised by the rows to fit on, so
-    that penalties and coefficients mean the same for every factor. R2 does not change by that.
+    Classes where it is discrete; cosine and sine where it is circular; otherwise its values,
+    standardised by the rows to fit on, so that penalties and coefficients mean the same for every
+    factor. R2 does not change by that.
     """
     if fit.discrete[k]:
         return label_pair(fit, held, k)
     column, unseen = fit.factors[:, k], held.factors[:, k]
+    if fit.periods[k]:
+        return on_circle(column, fit.periods[k]), on_circle(unseen, fit.periods[k])
     return (column - column.mean()) / column.std(), (unseen - column.mean()) / column.std()
 
 
-def _take(whole: Inputs, rows: IntArray) -> Inputs:
-    """Some rows of `whole`, with the columns judged anew except for the types of factors."""
-    z, y = whole.codes[rows], whole.factors[rows]
-    active = z.std(axis=0) > np.maximum(1e-8, 1e-6 * np.abs(z).max(axis=0))
-    return replace(whole, codes=z, factors=y, active=active, varying=np.ptp(y, axis=0) > 0)
+def on_circle(column: FloatArray, period: float) -> FloatArray:
+    """[N, 2]: cosine and sine of a circular factor."""
+    angle = 2 * np.pi * column / period
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
 def _check_test(test: Held, given: Inputs) -> Held:

@@ -67,7 +67,7 @@ class Monitor:
             pairs = torch.cat([model.target(shown), decoded], dim=3)
         self._images("frame_and_reconstruction", pairs, step)
         moved = traverse(encoder, self.frames)
-        rows = np.concatenate(list(np.concatenate(list(moved.images.swapaxes(0, 1)), axis=2)))
+        rows = np.concatenate(list(np.concatenate(list(moved.images[0].swapaxes(0, 1)), axis=2)))
         self._images("traversals", to_unit_images(torch.from_numpy(rows[None])), step)
         if len(self.names) and len(self.frames) >= MIN_ROWS:
             codes = encoder(self.frames)
