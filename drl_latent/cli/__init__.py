@@ -18,6 +18,7 @@ from drl_latent.cli.data_commands import ExportData, ImportData
 from drl_latent.cli.doctor import Doctor
 from drl_latent.cli.export_command import Export
 from drl_latent.cli.factors_command import Factors
+from drl_latent.cli.inspect_command import Inspect
 from drl_latent.cli.pretrain_command import Pretrain
 from drl_latent.cli.quickstart import Quickstart
 from drl_latent.cli.select_command import Select
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "import-data": ImportData,
     "pretrain": Pretrain,
     "score": Score,
+    "inspect": Inspect,
     "select": Select,
     "train": Train,
     "evaluate": Evaluate,

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression
 
 from drl_latent.interventions.permutation import bootstrap, losses_of_episodes, scores_of
 from drl_latent.interventions.transitions import Transitions, make_transitions
-from drl_latent.metrics.base import BoolArray, FloatArray
+from drl_latent.metrics.base import BoolArray, FloatArray, jsonable
 from drl_latent.metrics.inputs import IntArray, varying_columns
 from drl_latent.registry import Registry
 
@@ -82,7 +82,7 @@ class ActionInfluence:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields in types that JSON has: arrays as lists, NaN as None."""
-        return {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
+        return {entry.name: jsonable(getattr(self, entry.name)) for entry in fields(self)}
 
 
 def action_influence(
@@ -245,11 +245,3 @@ def _names(given: Sequence[str] | None, n: int, default: str, argument: str) -> 
 
 def _period(given: float | None) -> float | None:
     return float(given) if given and np.isfinite(given) else None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
-        value = value.tolist()
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -41,3 +41,17 @@ class Levels:
                 nearest = np.abs(codes[:, d, None] - levels).argmin(axis=1)
                 snapped[:, d] = levels[nearest]
         return snapped
+
+
+def latent_steps(
+    codes: NDArray[np.floating], steps: int, percentiles: tuple[float, float]
+) -> NDArray[np.floating]:
+    """Return even steps through the range of each latent, [steps, D], on its levels if it has any.
+
+    Args:
+        codes: [N, D], a sample.
+        steps: Number of steps, 2 or more.
+        percentiles: Ends of the range, percentiles of the sample.
+    """
+    low, high = np.percentile(codes, percentiles, axis=0)
+    return Levels.of(codes).snap(np.linspace(low, high, steps))

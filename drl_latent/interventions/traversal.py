@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drl_latent.checkpoint import Encoder
-from drl_latent.interventions.levels import Levels
+from drl_latent.interventions.levels import latent_steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +69,7 @@ def traverse(
             f"{len(frames) - 1}, got {list(anchors)}."
         )
     codes = encoder(frames)
-    low, high = np.percentile(codes, percentiles, axis=0)
-    values = Levels.of(codes).snap(np.linspace(low, high, steps)).T.astype(np.float32)
+    values = latent_steps(codes, steps, percentiles).T.astype(np.float32)
     around = codes[list(anchors)]
     images = np.stack([_decode_rows(encoder, code, values) for code in around])
     change = np.stack([_largest_changes(rows) for rows in images]).mean(axis=0)

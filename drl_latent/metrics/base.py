@@ -78,7 +78,7 @@ class MetricResult:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields in types that JSON has: arrays as lists, NaN as None."""
-        return {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
+        return {entry.name: jsonable(getattr(self, entry.name)) for entry in fields(self)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,14 +114,14 @@ class Score:
         return next(iter(self.parts.values()))
 
 
-def _plain(value: Any) -> Any:
-    """Turn `value` into what `json.dumps(..., allow_nan=False)` accepts."""
+def jsonable(value: Any) -> Any:
+    """Return `value` in types that JSON has: arrays as lists, NaN and infinity as None."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): jsonable(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [jsonable(entry) for entry in value]
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

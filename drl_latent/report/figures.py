@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from drl_latent.report.theme import AGENT_COLOURS, BLUE, GREEN, GREY, Theme
+from drl_latent.report.theme import Theme, name_margin, series_styles, sized_axes
 
 PART_LABELS = {
     "id": "In distribution",
@@ -25,94 +26,67 @@ def image_sheet(
     theme: Theme,
     captions: Sequence[Sequence[str]] | None = None,
     cell: float = 0.72,
+    groups: Mapping[int, str] | None = None,
 ) -> Figure:
     """Return labelled rows of images.
 
     Args:
-        rows: uint8 [H, W, C] images; rows may differ in length.
+        rows: uint8 [H, W, C] images; rows may differ in length. Of stacked frames the newest is
+            shown: the last 3 channels, or the last where their number is no multiple of 3.
         labels: One a row, to its left.
         theme: Colours.
         captions: What stands under each image.
-        cell: Width of an image, inches.
+        cell: Width and height of an image, inches.
+        groups: Column to the words above it; a gap sets it off from the columns before.
+
+    Raises:
+        ValueError: There is no image, or labels or captions do not fit the rows.
     """
-    columns = max(len(row) for row in rows)
-    gap = 0.34 if captions else 0.06
-    height = cell * (1 + gap)
-    figure = Figure(figsize=(1.9 + columns * cell * 1.06, len(rows) * height))
-    axes = figure.subplots(
-        len(rows), columns, squeeze=False, gridspec_kw={"wspace": 0.06, "hspace": gap}
-    )
+    if not rows or not max(map(len, rows)) or len(labels) != len(rows):
+        raise ValueError(
+            f"rows must have an image or more and a label each, got {len(rows)} rows and "
+            f"{len(labels)} labels."
+        )
+    if captions is not None and [len(row) for row in captions] != [len(row) for row in rows]:
+        raise ValueError("captions must have the same rows and columns as the images.")
+    headings = groups or {}
+    columns = max(map(len, rows))
+    pitch, height = cell * 1.06, cell * 1.06 + (0.18 if captions else 0.0)
+    left = [c * pitch + 0.22 * sum(0 < g <= c for g in headings) for c in range(columns)]
+    right, low = left[-1] + cell, (len(rows) - 1) * height + cell
+    figure, axis = sized_axes(right, low, left=name_margin(labels), right=0.1, bottom=0.25, top=0.3)
     for r, row in enumerate(rows):
-        for c in range(columns):
-            axis = axes[r, c]
-            axis.set_xticks([])
-            axis.set_yticks([])
-            for spine in axis.spines.values():
-                spine.set_visible(False)
-            if c >= len(row):
-                axis.axis("off")
-                continue
-            axis.imshow(row[c], interpolation="nearest")
+        top = r * height
+        for c, image in enumerate(row):
+            axis.imshow(
+                _visible(image),
+                extent=(left[c], left[c] + cell, top + cell, top),
+                interpolation="nearest",
+                aspect="auto",
+                cmap="gray",
+                vmin=0,
+                vmax=255,
+            )
             if captions:
-                axis.set_xlabel(captions[r][c], fontsize=7, labelpad=2)
-        axes[r, 0].set_ylabel(labels[r], rotation=0, ha="right", va="center", fontsize=9)
+                axis.text(
+                    left[c] + cell / 2,
+                    top + cell + 0.03,
+                    captions[r][c],
+                    fontsize=7,
+                    ha="center",
+                    va="top",
+                )
+        axis.text(-0.08, top + cell / 2, labels[r], fontsize=9, ha="right", va="center")
+    for column, words in headings.items():
+        axis.text(left[column], -0.07, words, fontsize=9, ha="left", va="bottom")
+    axis.set_xlim(0, right)
+    axis.set_ylim(low, 0)
+    axis.axis("off")
     return figure
 
 
-def matrix_heat_map(
-    matrix: NDArray[np.float64],
-    rows: Sequence[str],
-    columns: Sequence[str],
-    title: str,
-    theme: Theme,
-) -> Figure:
-    """Return a matrix in ``[0, 1]`` as a heat map with its values written in."""
-    figure = Figure(figsize=(1.6 + 0.72 * len(columns), 1.5 + 0.34 * len(rows)))
-    axis = figure.subplots()
-    shown = axis.imshow(matrix, cmap=theme.matrix, vmin=0, vmax=1, aspect="auto")
-    axis.set_xticks(range(len(columns)), columns, rotation=35, ha="right", rotation_mode="anchor")
-    axis.set_yticks(range(len(rows)), rows)
-    axis.tick_params(length=0)
-    for spine in axis.spines.values():
-        spine.set_visible(False)
-    for (r, c), value in np.ndenumerate(matrix):
-        if not np.isfinite(value):
-            continue
-        red, green, blue, _ = shown.to_rgba(np.asarray(value))
-        bright = 0.299 * red + 0.587 * green + 0.114 * blue
-        ink = "#111111" if bright > 0.5 else "#ffffff"
-        axis.text(c, r, f"{value:.2f}", ha="center", va="center", fontsize=8, color=ink)
-    axis.set_title(title)
-    return figure
-
-
-def probe_bars(scores: pd.DataFrame, theme: Theme) -> Figure:
-    """Return how well each factor can be read off the code, with intervals.
-
-    Args:
-        scores: Rows of one probe from `score_all`: ``factor``, ``part``, ``value``, ``low``,
-            ``high``.
-        theme: Colours.
-    """
-    figure = Figure(figsize=(6.4, 0.7 + 0.36 * len(scores)))
-    axis = figure.subplots()
-    places = np.arange(len(scores))[::-1]
-    for place, (_, row) in zip(places, scores.iterrows(), strict=True):
-        colour = BLUE if row["part"] == "r2" else GREEN
-        axis.plot([0, max(row["value"], 0)], [place, place], color=theme.faint, lw=6, zorder=1)
-        axis.plot([row["low"], row["high"]], [place, place], color=colour, lw=2, zorder=2)
-        axis.plot(row["value"], place, "o", color=colour, ms=6, zorder=3)
-        axis.text(1.04, place, f"{row['value']:.3f}", va="center", fontsize=9)
-    kinds = {"r2": "R²", "accuracy": "accuracy"}
-    axis.set_yticks(
-        places, [f"{r['factor']} ({kinds.get(r['part'], r['part'])})" for _, r in scores.iterrows()]
-    )
-    axis.set_xlim(min(0.0, float(scores["low"].min())), 1.02)
-    axis.tick_params(axis="y", length=0)
-    axis.spines["left"].set_visible(False)
-    axis.grid(axis="x", lw=0.6)
-    axis.set_xlabel("held-out score, 95% bootstrap interval")
-    return figure
+def _visible(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return image[..., -3:] if image.shape[-1] % 3 == 0 else image[..., -1]
 
 
 def success_by_part(summary: pd.DataFrame, names: Mapping[str, str], theme: Theme) -> Figure:
@@ -124,23 +98,37 @@ def success_by_part(summary: pd.DataFrame, names: Mapping[str, str], theme: Them
         theme: Colours.
     """
     parts = list(dict.fromkeys(summary["part"]))
-    figure = Figure(figsize=(6.8, 3.2))
-    axis = figure.subplots()
-    offsets = (np.arange(len(names)) - (len(names) - 1) / 2) * 0.25
-    for (agent, words), offset, colour in zip(names.items(), offsets, AGENT_COLOURS, strict=False):
-        rows = summary[summary["agent"] == agent].set_index("part").loc[parts]
+    width = max(5.6, len(parts) * (0.5 + 0.42 * len(names)))
+    figure, axis = sized_axes(width, 2.6, left=0.8, top=0.6)
+    step = 0.84 / max(len(names), 3)
+    offsets = (np.arange(len(names)) - (len(names) - 1) / 2) * step
+    styles = series_styles(theme, len(names))
+    for (agent, words), offset, style in zip(names.items(), offsets, styles, strict=True):
+        rows = summary[summary["agent"] == agent].set_index("part").reindex(parts)
         places = np.arange(len(parts)) + offset
-        axis.vlines(places, rows["success_low"], rows["success_high"], color=colour, lw=2)
-        axis.plot(places, rows["success"], "o", color=colour, ms=7, label=words)
-        for place, value in zip(places, rows["success"], strict=True):
-            axis.annotate(
-                f"{value:.2f}",
-                (place, value),
-                (0, 7),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-            )
+        axis.vlines(places, rows["success_low"], rows["success_high"], color=style.colour, lw=2)
+        axis.plot(
+            places,
+            rows["success"],
+            style.marker,
+            color=style.colour,
+            mec=theme.ground,
+            mew=0.8,
+            ms=8,
+            label=words,
+            clip_on=False,
+        )
+        for place, value, high in zip(places, rows["success"], rows["success_high"], strict=True):
+            if np.isfinite(value):
+                axis.annotate(
+                    f"{value:.2f}",
+                    (place, np.fmax(value, high)),
+                    (0, 6),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=8,
+                    path_effects=[withStroke(linewidth=2.5, foreground=theme.ground)],
+                )
     axis.set_xticks(range(len(parts)), [PART_LABELS.get(p, p).replace(": ", ":\n") for p in parts])
     axis.tick_params(axis="x", length=0)
     axis.set_xlim(-0.5, len(parts) - 0.4)
@@ -148,7 +136,9 @@ def success_by_part(summary: pd.DataFrame, names: Mapping[str, str], theme: Them
     axis.set_yticks(np.linspace(0, 1, 6))
     axis.set_ylabel("success rate")
     axis.grid(axis="y", lw=0.6)
-    axis.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=len(names))
+    axis.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1.02), ncol=min(len(names), 3), handlelength=1
+    )
     return figure
 
 
@@ -162,16 +152,27 @@ def learning_curves(
         names: Agent to the words in the legend.
         theme: Colours.
     """
-    figure = Figure(figsize=(6.8, 2.8))
-    axis = figure.subplots()
-    for (agent, table), colour in zip(episodes.items(), AGENT_COLOURS, strict=False):
+    figure, axis = sized_axes(5.6, 2.2, left=0.8)
+    styles = series_styles(theme, len(episodes))
+    for (agent, table), style in zip(episodes.items(), styles, strict=True):
         smooth = table["success"].rolling(100, min_periods=20).mean()
-        axis.plot(table["steps"] / 1000, smooth, color=colour, lw=2, label=names.get(agent, agent))
+        axis.plot(
+            table["steps"] / 1000,
+            smooth,
+            color=style.colour,
+            ls=style.dash,
+            lw=1.8,
+            marker=style.marker,
+            # Enough markers to tell the curve, and few enough not to hide it.
+            markevery=(0.08, 0.2),
+            mec=theme.ground,
+            mew=0.7,
+            label=names.get(agent, agent),
+        )
     axis.set_ylim(0, 1.04)
     axis.set_xlim(left=0)
     axis.set_xlabel("thousand environment steps")
     axis.set_ylabel("success rate\n(last 100 episodes)")
     axis.grid(lw=0.6)
-    axis.axhline(1, color=GREY, lw=0.6)
-    axis.legend(loc="lower right")
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=min(len(episodes), 3), handlelength=4)
     return figure

@@ -16,7 +16,10 @@ from matplotlib.figure import Figure
 from drl_latent.artifacts import ArtifactError, read_manifest
 from drl_latent.evaluation.summary import summarize
 from drl_latent.report import figures
+from drl_latent.report.matrices import matrix_heat_map
+from drl_latent.report.score_figures import probe_bars
 from drl_latent.report.theme import DARK, LIGHT, Theme, data_uri, draw
+from drl_latent.report.traversal_sheet import traversal_sheet
 
 PAGE = "report.html"
 _VISIBLE_CHANGE = 0.003
@@ -190,8 +193,8 @@ def _knobs(page: _Page, folder: Path) -> None:
     )
     page.figure(
         "traversals",
-        lambda theme: figures.image_sheet(
-            [list(images[d]) for d in order],
+        lambda theme: traversal_sheet(
+            images[None, order],
             labels,
             theme,
             [[f"{v:.1f}" for v in values[d]] for d in order],
@@ -236,8 +239,13 @@ def _scores(page: _Page, folder: Path) -> None:
         latents = [f"z{d}" for d in range(len(importance))]
         page.figure(
             "importance",
-            lambda theme: figures.matrix_heat_map(
-                importance, latents, config["factor_names"], "Importance of each latent", theme
+            lambda theme: matrix_heat_map(
+                importance,
+                latents,
+                config["factor_names"],
+                "Importance of each latent",
+                theme,
+                label="share of a factor's importance",
             ),
             "How much each latent matters for predicting each factor (DCI importance; columns sum "
             "to 1). A disentangled code has one strong cell a row.",
@@ -246,7 +254,7 @@ def _scores(page: _Page, folder: Path) -> None:
     if len(probes):
         page.figure(
             "probe",
-            lambda theme: figures.probe_bars(probes, theme),
+            lambda theme: probe_bars(probes, theme),
             "Probe: how well a small network reads each factor off the code of frames it has not "
             "seen.",
         )
