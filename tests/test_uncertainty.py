@@ -36,7 +36,7 @@ def test_every_result_has_an_interval_that_holds_its_score_and_a_floor(name):
     random_code = METRICS[name](noise, y, **bare)
     assert random_code.interval is None
     assert np.isnan(random_code.floor)
-    assert random_code.score == pytest.approx(result.floor, abs=0.15)
+    assert random_code.score == pytest.approx(result.floor, abs=0.2)
 
 
 @pytest.mark.parametrize("name", METRICS)

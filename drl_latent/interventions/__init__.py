@@ -22,6 +22,7 @@ from drl_latent.interventions.purity import KnobPurity, knob_purity
 from drl_latent.interventions.rate_distortion import rate_distortion
 from drl_latent.interventions.readers import FactorReader
 from drl_latent.interventions.sheets import save_gif, traversal_grid
+from drl_latent.interventions.simulator_sampler import SimulatorSampler
 from drl_latent.interventions.traversal import Traversal, traverse
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "FactorReader",
     "Knob",
     "KnobPurity",
+    "SimulatorSampler",
     "Traversal",
     "action_influence",
     "code_responses",

@@ -18,7 +18,7 @@ def _faster(settings: dict[str, Any]) -> dict[str, Any]:
     return {"estimator": "fast_gradient_boosting"} if exact else {}
 
 
-@define_metric("dci", held_out=True, resamples=20, stand_in=_faster)
+@define_metric("dci", held_out=True, resamples=10, stand_in=_faster)
 def dci(
     fit: Inputs,
     held: Inputs,

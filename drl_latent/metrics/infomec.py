@@ -130,7 +130,7 @@ def infoc(
     )
 
 
-@define_metric("infoe", held_out=True, resamples=20, bounds=(-np.inf, 1.0))
+@define_metric("infoe", held_out=True, resamples=10, bounds=(-np.inf, 1.0))
 def infoe(fit: Inputs, held: Inputs, *, n_jobs: int = 1) -> Score:
     """InfoE, the explicitness of InfoMEC, at most 1, higher is better.
 

@@ -12,7 +12,7 @@ from drl_latent.metrics.inputs import Inputs
 from drl_latent.metrics.splits import label_pair, on_circle
 
 
-@define_metric("sap", held_out=True, resamples=20)
+@define_metric("sap", held_out=True, resamples=10)
 def sap(fit: Inputs, held: Inputs, *, continuous: bool = False, n_jobs: int = 1) -> Score:
     """Separated attribute predictability (SAP), in [0, 1], higher is better.
 
