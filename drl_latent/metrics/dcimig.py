@@ -6,11 +6,12 @@ import numpy as np
 
 from drl_latent.metrics.base import Score
 from drl_latent.metrics.definition import define_metric
+from drl_latent.metrics.information import unbiased
 from drl_latent.metrics.inputs import BINS, Inputs
 from drl_latent.metrics.normalised_information import capped_information
 
 
-@define_metric("dcimig")
+@define_metric("dcimig", unbiased=unbiased)
 def dcimig(
     inputs: Inputs,
     *,

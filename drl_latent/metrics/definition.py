@@ -44,6 +44,7 @@ def define_metric(
     resamples: int = RESAMPLES,
     bounds: tuple[float, float] = (0.0, 1.0),
     stand_in: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    unbiased: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
 ) -> Callable[[Definition], Metric]:
     """Register a metric by its definition, and return the function that users call.
 
@@ -56,6 +57,8 @@ def define_metric(
         bounds: Least and greatest score there is, which no interval exceeds.
         stand_in: From the settings to those that differ where the score is computed again and
             again, for the interval and the floor: a faster estimator of the same.
+        unbiased: The same, to those under which a score of few rows is no more biased than one of
+            many: the interval is made under these, and reaches to the score.
 
     Raises:
         ValueError: The name is taken.
@@ -112,14 +115,19 @@ def define_metric(
             again = {} if stand_in is None else stand_in(used)
             again |= {"resamples": 0} if "resamples" in own else {}
             if interval is None and resamples:
+                fair = {} if unbiased is None else unbiased(used)
+                centre = compute(*data, **again, **fair).headline if fair else score.headline
                 interval = half_sample_interval(
-                    lambda *parts: compute(*parts, **again).headline,
+                    lambda *parts: compute(*parts, **again, **fair).headline,
                     data,
-                    centre=score.headline,
+                    centre=centre,
                     resamples=resamples,
                     seed=seed,
                     bounds=bounds,
                 )
+                if interval is not None:
+                    low, high = interval
+                    interval = min(low, score.headline), max(high, score.headline)
             baseline = np.nan
             if floor:
                 again |= {"sampler": None} if "sampler" in own else {}

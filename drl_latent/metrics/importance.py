@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,9 +21,10 @@ from sklearn.preprocessing import StandardScaler
 
 from drl_latent.metrics.base import FloatArray
 from drl_latent.metrics.boosting import HistogramBoostingClassifier, HistogramBoostingRegressor
-from drl_latent.metrics.fitting import fit_all
+from drl_latent.metrics.fitting import Task, fit_all
 from drl_latent.metrics.inputs import Inputs
 from drl_latent.metrics.splits import target_pair
+from drl_latent.metrics.tree_boosting import TreeBoostingClassifier, TreeBoostingRegressor
 from drl_latent.registry import Registry
 
 Builder = Callable[[bool, int, int], Any]
@@ -31,6 +32,13 @@ Builder = Callable[[bool, int, int], Any]
 
 ESTIMATORS: Registry[Builder] = Registry("DCI estimator")
 LASSO_ALPHA = 0.01
+_LOCKING = (
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    TreeBoostingClassifier,
+    TreeBoostingRegressor,
+)
+_ROWS_FOR_PROCESSES = 2_500
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,22 +68,27 @@ def fit_importances(
     sizes = [-len(np.unique(t)) if fit.discrete[fit.kept[o]] else 0 for o, (*_, t) in
              zip(owner, tasks, strict=True)]  # fmt: skip
     order = np.argsort(sizes, kind="stable")
-    fitted: dict[int, Any] = dict(
-        zip(order.tolist(), fit_all([tasks[i] for i in order], n_jobs), strict=True)
-    )
+    models = fit_all([tasks[i] for i in order], n_jobs, processes=_in_processes(tasks))
+    fitted: dict[int, Any] = dict(zip(order.tolist(), models, strict=True))
     columns, scores = [], []
     for place, (k, (target, truth)) in enumerate(zip(fit.kept, pairs, strict=True)):
-        models = [fitted[i] for i in range(len(tasks)) if owner[i] == place]
-        columns.append(np.mean([importances(model) for model in models], axis=0))
+        own = [fitted[i] for i in range(len(tasks)) if owner[i] == place]
+        columns.append(np.mean([importances(model) for model in own], axis=0))
         judge = accuracy_score if fit.discrete[k] else _r2
         scores.append(
             [
-                float(judge(wanted, np.stack([m.predict(rows) for m in models], axis=1)))
+                float(judge(wanted, np.stack([m.predict(rows) for m in own], axis=1)))
                 for wanted, rows in ((target, live), (truth, unseen))
             ]
         )
     seen_scores, unseen_scores = (list(column) for column in zip(*scores, strict=True))
     return Fitted(np.stack(columns, axis=1), seen_scores, unseen_scores)
+
+
+def _in_processes(tasks: Sequence[Task]) -> bool:
+    """Whether fits hold the interpreter's lock for long enough to be worth processes."""
+    model, codes, _ = tasks[0]
+    return isinstance(model, _LOCKING) and len(codes) >= _ROWS_FOR_PROCESSES
 
 
 def importances(model: Any) -> FloatArray:
@@ -84,6 +97,8 @@ def importances(model: Any) -> FloatArray:
         values = np.asarray(model.feature_importances_)
     else:
         values = np.abs(np.atleast_2d(model[-1].coef_)).mean(axis=0)
+    # Rounding takes scikit-learn's below 0 where a split has nothing left to lower.
+    values = np.maximum(values, 0.0)
     total = values.sum()
     return values / total if total > 0 else np.zeros(len(values))
 
@@ -101,6 +116,11 @@ def _gradient_boosting(discrete: bool, rows: int, seed: int) -> Any:
 
 @ESTIMATORS.register("fast_gradient_boosting")
 def _fast_gradient_boosting(discrete: bool, rows: int, seed: int) -> Any:
+    return TreeBoostingClassifier() if discrete else TreeBoostingRegressor()
+
+
+@ESTIMATORS.register("light_gradient_boosting")
+def _light_gradient_boosting(discrete: bool, rows: int, seed: int) -> Any:
     return HistogramBoostingClassifier() if discrete else HistogramBoostingRegressor()
 
 

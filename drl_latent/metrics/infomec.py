@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from drl_latent.metrics.base import BoolArray, FloatArray, Score
 from drl_latent.metrics.definition import define_metric
 from drl_latent.metrics.fitting import fit_all
+from drl_latent.metrics.information import unbiased
 from drl_latent.metrics.inputs import BINS, Inputs, IntArray
 from drl_latent.metrics.modularity import RESOLUTION
 from drl_latent.metrics.normalised_information import PRUNE, capped_information, used_codes
@@ -29,7 +30,7 @@ _HOLDS = "mutual information / entropy of the factor"
 _INVERSE_PENALTY = 10.0
 
 
-@define_metric("infom")
+@define_metric("infom", unbiased=unbiased)
 def infom(
     inputs: Inputs,
     *,
@@ -81,7 +82,7 @@ def infom(
     )
 
 
-@define_metric("infoc")
+@define_metric("infoc", unbiased=unbiased)
 def infoc(
     inputs: Inputs,
     *,

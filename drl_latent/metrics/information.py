@@ -1,15 +1,18 @@
 """Mutual information of codes and factors, which many metrics share.
 
-Three ways to estimate it, all in nats:
+Four ways to estimate it, all in nats:
 
 - ``"binned"``: codes, and continuous factors, in equal-width bins; a code of at most as many
   distinct values as there are bins, a quantised one, keeps its values. Biased upwards by about
   (bins - 1) (classes - 1) / 2N.
+- ``"corrected"``: the same minus that bias, for occupied bins and classes (Miller 1955, "Note on
+  the Bias of Information Estimates"). Intervals of binned scores are made from it: they are for
+  the score of all the rows there could be, and reach to the score that was found.
 - ``"nearest_neighbour"``: Kraskov et al. 2004, "Estimating Mutual Information", and Ross 2014,
   "Mutual Information between Discrete and Continuous Data Sets", 3 neighbours: no bins, about 30
   times slower. Quantised codes, and circular factors, are classes here too.
 - conditional, binned: of a code and a factor given the factor that this one is most correlated
-  with, with the correction of Miller 1955, "Note on the Bias of Information Estimates". Where
+  with, with Miller's correction. Where
   factors are correlated, what a code says of one through the other does not count. The condition,
   where it is continuous, has one bin for every 400 rows, but 5 at least.
 
@@ -18,6 +21,8 @@ its bins: nearest neighbours see finer detail, which is cut off.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from scipy.special import entr
@@ -28,7 +33,7 @@ from drl_latent.metrics.correlation import correlated_factors
 from drl_latent.metrics.inputs import BINS, Inputs, IntArray, equal_width_bins
 from drl_latent.registry import UnknownNameError
 
-ESTIMATORS = ("binned", "nearest_neighbour")
+ESTIMATORS = ("binned", "corrected", "nearest_neighbour")
 _NEIGHBOURS = 3
 _FEWEST_CONDITION_BINS = 5
 _ROWS_A_CONDITION_BIN = 400
@@ -49,7 +54,7 @@ def mutual_information(
     Args:
         inputs: Codes and factors.
         bins: Bins of each code and continuous factor.
-        estimator: ``"binned"`` or ``"nearest_neighbour"``.
+        estimator: ``"binned"``, ``"corrected"`` or ``"nearest_neighbour"``.
         conditional: Given the factor that each factor is most correlated with, if any.
         seed: Of the jitter that parts equal values for nearest neighbours.
 
@@ -64,13 +69,17 @@ def mutual_information(
         raise ValueError(
             f'conditional=True is estimated from bins, got estimator={estimator!r}. Use "binned".'
         )
-    if estimator == "binned":
+    if estimator != "nearest_neighbour":
         partners = _partners(inputs) if conditional else {}
         factors = [inputs.labels(k, bins) for k in inputs.kept]
         given = [_condition(inputs, partners.get(k), bins) for k in inputs.kept]
         codes = [code_classes(column, bins) for column in inputs.codes.T]
         values = [
-            [_information(z, y, c) for y, c in zip(factors, given, strict=True)] for z in codes
+            [
+                _information(z, y, c, corrected=estimator == "corrected")
+                for y, c in zip(factors, given, strict=True)
+            ]
+            for z in codes
         ]
     else:
         blank = [0.0] * len(inputs.kept)
@@ -79,7 +88,7 @@ def mutual_information(
             for column, active in zip(inputs.codes.T, inputs.active, strict=True)
         ]
     # Rounding and corrections take independent columns below 0.
-    most = factor_entropies(inputs, bins) if estimator != "binned" else np.inf
+    most = factor_entropies(inputs, bins) if estimator == "nearest_neighbour" else np.inf
     return np.where(inputs.active[:, None], np.clip(np.array(values), 0.0, most), 0.0)
 
 
@@ -126,11 +135,20 @@ def joint_counts(*labels: IntArray) -> FloatArray:
     return np.bincount(cells, minlength=int(np.prod(sizes))).reshape(sizes).astype(np.float64)
 
 
-def _information(z: IntArray, y: IntArray, given: IntArray | None) -> float:
+def unbiased(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings without bias of a metric that takes an estimator of information."""
+    is_biased = settings["estimator"] == "binned" and not settings["conditional"]
+    return {"estimator": "corrected"} if is_biased else {}
+
+
+def _information(z: IntArray, y: IntArray, given: IntArray | None, *, corrected: bool) -> float:
     """Mutual information of two sets of labels, given a third if there is one."""
     if given is None:
         table = joint_counts(z, y)
-        return _entropy(table.sum(axis=1)) + _entropy(table.sum(axis=0)) - _entropy(table)
+        rows, columns = table.sum(axis=1), table.sum(axis=0)
+        found = _entropy(rows) + _entropy(columns) - _entropy(table)
+        free = (np.count_nonzero(rows) - 1) * (np.count_nonzero(columns) - 1)
+        return found - free / (2 * len(z)) if corrected else found
     table = joint_counts(z, y, given)
     return (
         _corrected(table.sum(axis=1)) + _corrected(table.sum(axis=0)) - _corrected(table)

@@ -7,11 +7,11 @@ import numpy as np
 from drl_latent.metrics.base import FloatArray, Score
 from drl_latent.metrics.dci import concentration
 from drl_latent.metrics.definition import define_metric
-from drl_latent.metrics.information import mutual_information
+from drl_latent.metrics.information import mutual_information, unbiased
 from drl_latent.metrics.inputs import BINS, Inputs, IntArray
 
 
-@define_metric("med")
+@define_metric("med", unbiased=unbiased)
 def med(
     inputs: Inputs,
     *,

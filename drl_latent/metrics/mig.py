@@ -6,11 +6,16 @@ import numpy as np
 
 from drl_latent.metrics.base import Score
 from drl_latent.metrics.definition import define_metric
-from drl_latent.metrics.information import DETERMINED, factor_entropies, mutual_information
+from drl_latent.metrics.information import (
+    DETERMINED,
+    factor_entropies,
+    mutual_information,
+    unbiased,
+)
 from drl_latent.metrics.inputs import BINS, Inputs
 
 
-@define_metric("mig")
+@define_metric("mig", unbiased=unbiased)
 def mig(
     inputs: Inputs,
     *,

@@ -6,11 +6,12 @@ import numpy as np
 
 from drl_latent.metrics.base import Score
 from drl_latent.metrics.definition import define_metric
+from drl_latent.metrics.information import unbiased
 from drl_latent.metrics.inputs import BINS, Inputs
 from drl_latent.metrics.normalised_information import PRUNE, capped_information, used_codes
 
 
-@define_metric("mig_sup")
+@define_metric("mig_sup", unbiased=unbiased)
 def mig_sup(
     inputs: Inputs,
     *,

@@ -6,14 +6,14 @@ import numpy as np
 
 from drl_latent.metrics.base import Score
 from drl_latent.metrics.definition import define_metric
-from drl_latent.metrics.information import mutual_information
+from drl_latent.metrics.information import mutual_information, unbiased
 from drl_latent.metrics.inputs import BINS, Inputs
 
 # Nats below which mutual information is rounding: one row in a million already carries more.
 RESOLUTION = 1e-9
 
 
-@define_metric("modularity")
+@define_metric("modularity", unbiased=unbiased)
 def modularity(
     inputs: Inputs,
     *,
