@@ -15,7 +15,7 @@ from drl_latent.metrics.inputs import Inputs, IntArray
 from drl_latent.metrics.splits import label_pair
 
 
-@define_metric("explicitness", held_out=True, resamples=20)
+@define_metric("explicitness", held_out=True, resamples=10)
 def explicitness(fit: Inputs, held: Inputs, *, n_jobs: int = 1) -> Score:
     """Explicitness, 0.5 at chance and 1 at best.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from drl_latent.metrics.base import FloatArray
 from drl_latent.metrics.boosting import HistogramBoostingClassifier, HistogramBoostingRegressor
-from drl_latent.metrics.fitting import Task, fit_all
+from drl_latent.metrics.fitting import run_all
 from drl_latent.metrics.inputs import Inputs
 from drl_latent.metrics.splits import target_pair
 from drl_latent.metrics.tree_boosting import TreeBoostingClassifier, TreeBoostingRegressor
@@ -62,33 +62,35 @@ def fit_importances(
     tasks, owner = [], []
     for place, (k, (target, _)) in enumerate(zip(fit.kept, pairs, strict=True)):
         for column in target.reshape(len(live), -1).T:
-            tasks.append((build(bool(fit.discrete[k]), len(live), seed), live, column))
+            tasks.append((build(bool(fit.discrete[k]), len(live), seed), live, column, unseen))
             owner.append(place)
     # Those with many classes take longest: started first, no thread is left with one at the end.
-    sizes = [-len(np.unique(t)) if fit.discrete[fit.kept[o]] else 0 for o, (*_, t) in
-             zip(owner, tasks, strict=True)]  # fmt: skip
-    order = np.argsort(sizes, kind="stable")
-    models = fit_all([tasks[i] for i in order], n_jobs, processes=_in_processes(tasks))
-    fitted: dict[int, Any] = dict(zip(order.tolist(), models, strict=True))
+    classes = [
+        len(np.unique(task[2])) if fit.discrete[fit.kept[place]] else 0
+        for place, task in zip(owner, tasks, strict=True)
+    ]
+    order = np.argsort(np.negative(classes), kind="stable").tolist()
+    locks = isinstance(tasks[0][0], _LOCKING) and len(live) >= _ROWS_FOR_PROCESSES
+    found = run_all(_fit_and_predict, [tasks[i] for i in order], n_jobs, processes=locks)
+    fitted = dict(zip(order, found, strict=True))
     columns, scores = [], []
-    for place, (k, (target, truth)) in enumerate(zip(fit.kept, pairs, strict=True)):
+    for place, (k, pair) in enumerate(zip(fit.kept, pairs, strict=True)):
         own = [fitted[i] for i in range(len(tasks)) if owner[i] == place]
-        columns.append(np.mean([importances(model) for model in own], axis=0))
+        weights, *predicted = zip(*own, strict=True)
+        columns.append(np.mean(weights, axis=0))
         judge = accuracy_score if fit.discrete[k] else _r2
-        scores.append(
-            [
-                float(judge(wanted, np.stack([m.predict(rows) for m in own], axis=1)))
-                for wanted, rows in ((target, live), (truth, unseen))
-            ]
-        )
+        guesses = [np.stack(part, axis=1) for part in predicted]
+        scores.append([float(judge(w, g)) for w, g in zip(pair, guesses, strict=True)])
     seen_scores, unseen_scores = (list(column) for column in zip(*scores, strict=True))
     return Fitted(np.stack(columns, axis=1), seen_scores, unseen_scores)
 
 
-def _in_processes(tasks: Sequence[Task]) -> bool:
-    """Whether fits hold the interpreter's lock for long enough to be worth processes."""
-    model, codes, _ = tasks[0]
-    return isinstance(model, _LOCKING) and len(codes) >= _ROWS_FOR_PROCESSES
+def _fit_and_predict(
+    model: Any, codes: FloatArray, target: FloatArray, unseen: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Fit a model; return its importances and what it predicts for the rows of both parts."""
+    model.fit(codes, target)
+    return importances(model), model.predict(codes), model.predict(unseen)
 
 
 def importances(model: Any) -> FloatArray:
@@ -116,7 +118,7 @@ def _gradient_boosting(discrete: bool, rows: int, seed: int) -> Any:
 
 @ESTIMATORS.register("fast_gradient_boosting")
 def _fast_gradient_boosting(discrete: bool, rows: int, seed: int) -> Any:
-    return TreeBoostingClassifier() if discrete else TreeBoostingRegressor()
+    return TreeBoostingClassifier(seed) if discrete else TreeBoostingRegressor(seed)
 
 
 @ESTIMATORS.register("light_gradient_boosting")
