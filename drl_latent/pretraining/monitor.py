@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 from types import TracebackType
 
@@ -14,7 +15,7 @@ from torch.utils.tensorboard import SummaryWriter
 from drl_latent.checkpoint import Encoder
 from drl_latent.data import FrameDataset
 from drl_latent.interventions import traverse
-from drl_latent.metrics import score_each
+from drl_latent.metrics import CorrelatedFactorsWarning, score_each
 from drl_latent.metrics.inputs import MIN_ROWS
 from drl_latent.models import LatentModel, to_unit_images
 from drl_latent.objectives.base import Terms
@@ -71,7 +72,11 @@ class Monitor:
         self._images("traversals", to_unit_images(torch.from_numpy(rows[None])), step)
         if len(self.names) and len(self.frames) >= MIN_ROWS:
             codes = encoder(self.frames)
-            results = score_each(codes, self.factors, metrics=_METRICS, names=self.names, n_jobs=1)
+            about = {"metrics": _METRICS, "names": self.names, "resamples": 0, "floor": False}
+            with warnings.catch_warnings():
+                # A small sample of a rollout: the curve is to be watched, not to be quoted.
+                warnings.simplefilter("ignore", CorrelatedFactorsWarning)
+                results = score_each(codes, self.factors, n_jobs=1, **about)
             for name, result in results.items():
                 self.logs.add_scalar(f"metrics/{name}", result.score, step)
 
