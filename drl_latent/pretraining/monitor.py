@@ -72,11 +72,18 @@ class Monitor:
         self._images("traversals", to_unit_images(torch.from_numpy(rows[None])), step)
         if len(self.names) and len(self.frames) >= MIN_ROWS:
             codes = encoder(self.frames)
-            about = {"metrics": _METRICS, "names": self.names, "resamples": 0, "floor": False}
             with warnings.catch_warnings():
                 # A small sample of a rollout: the curve is to be watched, not to be quoted.
                 warnings.simplefilter("ignore", CorrelatedFactorsWarning)
-                results = score_each(codes, self.factors, n_jobs=1, **about)
+                results = score_each(
+                    codes,
+                    self.factors,
+                    metrics=_METRICS,
+                    names=self.names,
+                    n_jobs=1,
+                    resamples=0,
+                    floor=False,
+                )
             for name, result in results.items():
                 self.logs.add_scalar(f"metrics/{name}", result.score, step)
 
