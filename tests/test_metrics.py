@@ -447,3 +447,12 @@ def test_scores_stay_in_their_range(seed, codes, continuous, noise):
     for part in ("disentanglement", "completeness"):
         assert -1e-12 <= parts[part] <= 1 + 1e-12
     assert parts["informativeness"] <= 1
+
+
+def test_sap_of_a_circular_factor_of_two_opposite_values_is_that_of_its_number():
+    rng = np.random.default_rng(0)
+    y = rng.integers(2, size=(400, 2)) * 180.0
+    z = y + 90 * rng.standard_normal(y.shape)
+    circular = metrics.sap(z, y, discrete=[False, False], periods=[360.0, 360.0], **BARE)
+    linear = metrics.sap(z, y, discrete=[False, False], **BARE)
+    np.testing.assert_allclose(circular.matrix, linear.matrix, atol=1e-9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import orth
 from sklearn.svm import LinearSVC
 
 from drl_latent.metrics.base import FloatArray, Score
@@ -57,7 +58,8 @@ def _squared_correlations(inputs: Inputs, k: int) -> FloatArray:
     """[D]: squared correlation of each code with factor `k`, 0 for dead codes."""
     target = inputs.factors[:, k]
     columns = on_circle(target, inputs.periods[k]) if inputs.periods[k] else target[:, None]
-    basis, _ = np.linalg.qr(columns - columns.mean(axis=0))
+    # Not QR: two opposite values of a circular factor span one dimension, not two.
+    basis = orth(columns - columns.mean(axis=0))
     centred = inputs.live - inputs.live.mean(axis=0)
     # The share of a code's variance that lies in the span of the factor.
     explained = np.square(basis.T @ centred).sum(axis=0)

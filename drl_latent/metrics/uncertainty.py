@@ -46,12 +46,12 @@ def half_sample_interval(
 
     Returns:
         The interval, or None where there are fewer than 10 rows or groups of them in a part, or
-        fewer than 3 halves in which some factor varies.
+        fewer than 3 halves in which some factor varies and which the metric can score.
     """
     if any(part.groups.max() + 1 < _FEWEST for part in data):
         return None
-    values = np.array([score(*half) for half in _halves(data, resamples, seed)])
-    values = values[np.isfinite(values)]
+    scores = _scores_of_halves(score, data, resamples, seed)
+    values = np.array([value for value in scores if np.isfinite(value)])
     if len(values) < 3:
         return None
     reach = student_t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1)
@@ -72,15 +72,21 @@ def random_codes(data: tuple[Inputs, ...], seed: int) -> tuple[Inputs, ...]:
     )
 
 
-def _halves(data: tuple[Inputs, ...], resamples: int, seed: int) -> Iterator[tuple[Inputs, ...]]:
-    """Yield halves of the groups of each part in which some factor varies."""
+def _scores_of_halves(
+    score: Callable[..., float], data: tuple[Inputs, ...], resamples: int, seed: int
+) -> Iterator[float]:
+    """Yield the scores of halves of the groups of each part, but of halves without a score.
+
+    All rows have one: a half can still be too small for the metric, or hold nothing that varies.
+    """
     rng = np.random.default_rng([seed, 2])
     for _ in range(resamples):
         halves = tuple(part.rows(_half(part.groups, rng)) for part in data)
         try:
-            yield agree(*halves) if len(halves) == 2 else halves
+            value = score(*(agree(*halves) if len(halves) == 2 else halves))
         except ValueError:
             continue
+        yield value
 
 
 def _half(groups: IntArray, rng: np.random.Generator) -> IntArray:
