@@ -2,16 +2,33 @@
 
 from drl_latent.agents.agent import LatentAgent
 from drl_latent.agents.algorithms import ALGORITHMS
+from drl_latent.agents.augmentation import RandomShift, ShiftedCNN
+from drl_latent.agents.auxiliary import JointObjective
+from drl_latent.agents.baselines import BASELINES, Baseline, train_baseline
+from drl_latent.agents.drift import DriftCallback, DriftWarning
 from drl_latent.agents.extractor import LatentExtractor
 from drl_latent.agents.image_buffer import FrameReplayBuffer
 from drl_latent.agents.latent_vec_env import VecLatent
+from drl_latent.agents.perception import Perception
+from drl_latent.agents.policies import latent_policy, learned_extractor
 from drl_latent.agents.training import train_agent
 
 __all__ = [
     "ALGORITHMS",
+    "BASELINES",
+    "Baseline",
+    "DriftCallback",
+    "DriftWarning",
     "FrameReplayBuffer",
+    "JointObjective",
     "LatentAgent",
     "LatentExtractor",
+    "Perception",
+    "RandomShift",
+    "ShiftedCNN",
     "VecLatent",
+    "latent_policy",
+    "learned_extractor",
     "train_agent",
+    "train_baseline",
 ]

@@ -1,9 +1,9 @@
-"""A replay buffer that stores each camera frame once."""
+"""A replay buffer that stores each camera frame, or its latents, once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,42 +13,52 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.type_aliases import DictReplayBufferSamples, ReplayBufferSamples
 from stable_baselines3.common.vec_env import VecNormalize
 
+from drl_latent.agents.frame_ring import ChannelsOrder, FrameRing
+
 Observations = NDArray[Any] | Mapping[str, NDArray[Any]]
-ChannelsOrder = Literal["first", "last"]
 
 _BOX = ""  # the key of an observation that is not a Dict
 
 
 class FrameReplayBuffer(ReplayBuffer):
-    """Replay buffer for images, with or without stacked frames, for off-policy algorithms.
+    """Replay buffer for images or latents, stacked or not, for off-policy algorithms.
 
-    It returns what Stable-Baselines3's ``ReplayBuffer`` and ``DictReplayBuffer`` return, in the
-    same order, from ``1 / (2 * n_stack)`` of their memory: stacks and next observations are put
-    together from single frames when they are sampled. An episode costs one frame more than it has
-    steps. Every transition can be sampled, also when older ones have been overwritten.
+    It returns what Stable-Baselines3's ``ReplayBuffer``, ``DictReplayBuffer`` and
+    ``NStepReplayBuffer`` return, in the same order, from ``1 / (2 * n_stack)`` of their memory:
+    stacks and next observations are put together from single frames when they are sampled. An
+    episode costs one frame more than it has steps. Every transition can be sampled, also when
+    older ones have been overwritten.
 
     ::
 
         SAC("CnnPolicy", VecFrameStack(venv, 3), replay_buffer_class=FrameReplayBuffer,
             replay_buffer_kwargs={"n_stack": 3})
 
+    The algorithm puts the channels of such images first before the buffer sees them; a Dict it
+    passes on as ``VecFrameStack`` stacks it, vectors too. Latents, of `VecLatent` with the same
+    `n_stack`, are stored once as images are.
+
     Args:
         buffer_size: Number of transitions of all environments together.
-        observation_space: A Box of uint8 images, stacks of frames along the channels; or a Dict
-            with at least one such image, whose other entries are stored as they are.
+        observation_space: A Box of uint8 images, stacks of frames along the channels; a Box of
+            vectors, one step after the other; or a Dict with at least one such image, whose other
+            entries are stored as they are.
         action_space: Any that the algorithm takes.
         device: Where samples go.
         n_envs: Number of environments.
         optimize_memory_usage: Must be False: memory is saved in any case.
         handle_timeout_termination: Whether an episode that a time limit ended counts as going on
             (its ``dones`` are 0).
-        n_stack: Number of frames in an observation, as given to ``VecFrameStack``; 1 for none.
+        n_stack: Number of frames in an observation, as given to ``VecFrameStack`` or `VecLatent`.
+            With 1, the default, stacks are right as well, but stored whole.
+        n_steps: Number of rewards in a return; what follows is worth ``gamma ** n_steps``.
+        gamma: Discount of the algorithm, for `n_steps` above 1.
         channels_order: Where the channels of the images are. By default they are the smallest of
             the three sizes.
 
     Raises:
-        ValueError: The observation space has no uint8 images, they are not `n_stack` frames, or
-            the place of the channels is not clear.
+        ValueError: The observation space has no uint8 images and no vector, they are not
+            `n_stack` frames, the place of the channels is not clear, or a number is out of range.
     """
 
     def __init__(
@@ -61,7 +71,9 @@ class FrameReplayBuffer(ReplayBuffer):
         optimize_memory_usage: bool = False,
         handle_timeout_termination: bool = True,
         *,
-        n_stack: int,
+        n_stack: int = 1,
+        n_steps: int = 1,
+        gamma: float = 0.99,
         channels_order: ChannelsOrder | None = None,
     ) -> None:
         if optimize_memory_usage:
@@ -69,7 +81,11 @@ class FrameReplayBuffer(ReplayBuffer):
                 "FrameReplayBuffer stores each frame once in any case: "
                 "leave optimize_memory_usage=False, it would cut episodes."
             )
-        self._keys, images = _image_spaces(observation_space)
+        if n_steps < 1 or not 0 <= gamma <= 1:
+            raise ValueError(
+                f"Expected n_steps of 1 or more and gamma from 0 to 1, got {n_steps} and {gamma}."
+            )
+        self._keys, framed = _framed_spaces(observation_space)
         # Not ReplayBuffer's: it would allocate what this class saves.
         super(ReplayBuffer, self).__init__(
             buffer_size, observation_space, action_space, device, n_envs=n_envs
@@ -77,16 +93,16 @@ class FrameReplayBuffer(ReplayBuffer):
         self.buffer_size = max(buffer_size // n_envs, 1)
         self.optimize_memory_usage = False
         self.handle_timeout_termination = handle_timeout_termination
-        self.n_stack = n_stack
+        self.n_stack, self.n_steps, self.gamma = n_stack, n_steps, gamma
 
         size = (self.buffer_size, n_envs)
         self._rings = {
-            key: _FrameRing(*size, space, n_stack, channels_order, key)
-            for key, space in images.items()
+            key: FrameRing(*size, space, n_stack, channels_order, key)
+            for key, space in framed.items()
         }
         self._vectors: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {}
         if isinstance(observation_space, spaces.Dict):
-            for key in set(self._keys) - set(images):
+            for key in set(self._keys) - set(framed):
                 shape = (*size, *self.obs_shape[key])  # type: ignore[call-overload]
                 dtype = observation_space[key].dtype
                 self._vectors[key] = (np.zeros(shape, dtype), np.zeros(shape, dtype))
@@ -99,15 +115,40 @@ class FrameReplayBuffer(ReplayBuffer):
     @property
     def nbytes(self) -> int:
         """Bytes of all that is stored; grows with the number of episodes that are in it."""
-        plain = [self.actions, self.rewards, self.dones, self.timeouts]
-        plain += [array for pair in self._vectors.values() for array in pair]
-        return sum(array.nbytes for array in plain) + sum(r.nbytes for r in self._rings.values())
+        plain = sum(array.nbytes for array in self._plain_arrays().values())
+        return plain + sum(ring.nbytes for ring in self._rings.values())
 
     def reset(self) -> None:
         """Forget all transitions."""
         super().reset()
         for ring in self._rings.values():
             ring.reset()
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return all that is stored as named arrays, for `restore` of a buffer like this one."""
+        arrays = {"pos": np.array(self.pos), "full": np.array(self.full)}
+        filled = slice(None if self.full else self.pos)
+        for name, stored in self._plain_arrays().items():
+            arrays[name] = stored[filled]
+        for key, ring in self._rings.items():
+            arrays |= {f"ring/{key}/{name}": array for name, array in ring.state(self.full).items()}
+        return arrays
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Put back what `state` returned."""
+        self.pos, self.full = int(arrays["pos"]), bool(arrays["full"])
+        for name, stored in self._plain_arrays().items():
+            stored[: len(arrays[name])] = arrays[name]
+        for key, ring in self._rings.items():
+            prefix = f"ring/{key}/"
+            own = {n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)}
+            ring.restore(own)
+
+    def _plain_arrays(self) -> dict[str, NDArray[Any]]:
+        named = {name: getattr(self, name) for name in ("actions", "rewards", "dones", "timeouts")}
+        for key, (before, after) in self._vectors.items():
+            named |= {f"before/{key}": before, f"after/{key}": after}
+        return named
 
     def add(
         self,
@@ -121,8 +162,8 @@ class FrameReplayBuffer(ReplayBuffer):
         """Store one transition of each environment, as ``ReplayBuffer.add`` does.
 
         Raises:
-            ValueError: The images have another shape or type, or are not stacks of `n_stack`
-                frames that follow each other. Nothing is stored then.
+            ValueError: The images or latents have another shape or type, or are not stacks of
+                `n_stack` frames that follow each other. Nothing is stored then.
         """
         before, after = _by_key(obs), _by_key(next_obs)
         steps = {k: ring.check(before[k], after[k]) for k, ring in self._rings.items()}
@@ -161,30 +202,75 @@ class FrameReplayBuffer(ReplayBuffer):
             env_indices: The environment of each, [B].
             env: If given, normalises observations and rewards.
         """
-        at = (np.asarray(batch_inds), np.asarray(env_indices))
-        before: dict[str, NDArray[Any]] = {}
-        after: dict[str, NDArray[Any]] = {}
-        for key in self._keys:
-            if key in self._rings:
-                before[key], after[key] = self._rings[key].read(*at, self.pos)
-            else:
-                before[key], after[key] = (array[at] for array in self._vectors[key])
+        rows, envs = np.asarray(batch_inds), np.asarray(env_indices)
+        rewards, last = self._normalize_reward(self.rewards[rows, envs][:, None], env), rows
+        more: dict[str, Any] = {}
+        if self.n_steps > 1:
+            rewards, steps = self._returns(rows, envs, env)
+            last = (rows + steps - 1) % self.buffer_size
+            more["discounts"] = self.to_torch(self.gamma ** steps.astype(np.float32)[:, None])
         # What a time limit cut off is not done: its final state is worth what it is worth.
-        dones = (self.dones[at] * (1 - self.timeouts[at])).reshape(-1, 1)
-        rewards = self._normalize_reward(self.rewards[at].reshape(-1, 1), env)
+        dones = (self.dones[last, envs] * (1 - self.timeouts[last, envs])).reshape(-1, 1)
         parts: list[Any] = [
-            self._tensors(before, env),
-            self.to_torch(self.actions[at], copy=False),
-            self._tensors(after, env),
+            self._tensors(rows, envs, env, after=False),
+            self.to_torch(self.actions[rows, envs], copy=False),
+            self._tensors(last, envs, env, after=True),
             self.to_torch(dones, copy=False),
             self.to_torch(rewards, copy=False),
         ]
         is_dict = isinstance(self.observation_space, spaces.Dict)
-        return DictReplayBufferSamples(*parts) if is_dict else ReplayBufferSamples(*parts)
+        samples = DictReplayBufferSamples if is_dict else ReplayBufferSamples
+        return samples(*parts, **more)
+
+    def images(
+        self,
+        key: str,
+        rows: NDArray[np.integer],
+        envs: NDArray[np.integer],
+        *,
+        after: bool = False,
+    ) -> NDArray[np.uint8]:
+        """Return one image of chosen observations, or of those after one step, uint8 [B, ...].
+
+        Args:
+            key: Its key in a Dict; ``""`` for a Box.
+            rows: Places in the buffer, [B], from 0 to below `size()`.
+            envs: The environment of each, [B].
+            after: Whether of the observation that came next.
+        """
+        return self._rings[key].read(rows, envs, self.pos, after=after)
+
+    def _returns(
+        self, rows: NDArray[np.integer], envs: NDArray[np.integer], env: VecNormalize | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+        """Return the discounted sums of rewards, [B, 1], and of how many rewards they are, [B].
+
+        They are `n_steps`, or fewer where the episode ends or the newest transition is reached.
+        """
+        ahead = np.arange(self.n_steps)
+        window = (rows[:, None] + ahead) % self.buffer_size, envs[:, None]
+        is_last = (self.dones[window] > 0) | (self.timeouts[window] > 0)
+        is_last |= window[0] == (self.pos - 1) % self.buffer_size
+        is_last[:, -1] = True
+        steps = is_last.argmax(axis=1) + 1
+        discounts = self.gamma ** ahead.astype(np.float32) * (ahead < steps[:, None])
+        rewards = self._normalize_reward(self.rewards[window], env) * discounts
+        return rewards.sum(axis=1, keepdims=True), steps
 
     def _tensors(
-        self, arrays: dict[str, NDArray[Any]], env: VecNormalize | None
+        self,
+        rows: NDArray[np.integer],
+        envs: NDArray[np.integer],
+        env: VecNormalize | None,
+        *,
+        after: bool,
     ) -> torch.Tensor | dict[str, torch.Tensor]:
+        arrays = {
+            key: self._rings[key].read(rows, envs, self.pos, after=after)
+            if key in self._rings
+            else self._vectors[key][after][rows, envs]
+            for key in self._keys
+        }
         # No copy: what was gathered is new memory, which nothing else refers to.
         found: Any = self._normalize_obs(arrays.get(_BOX, arrays), env)
         if isinstance(found, dict):
@@ -192,186 +278,27 @@ class FrameReplayBuffer(ReplayBuffer):
         return self.to_torch(found, copy=False)
 
 
-class _FrameRing:
-    """The frames of one image: a ring for each environment, and a side table of final frames.
-
-    The ring has `n_stack` places more than there are transitions, for the older frames in the
-    stack of the oldest transition and for the frame after the newest. A frame that the next
-    observation does not go on from, the last of an episode, moves to the side table, which holds
-    as many as are in use.
-    """
-
-    def __init__(
-        self,
-        size: int,
-        n_envs: int,
-        space: spaces.Box,
-        n_stack: int,
-        order: ChannelsOrder | None,
-        key: str,
-    ) -> None:
-        self._name = f"image {key!r}" if key else "image"
-        self._size, self._n_stack = size, n_stack
-        self._channels_first = _channels_first(space.shape, order, self._name)
-        self._shape = (n_envs, *space.shape)
-        frame = list(space.shape)
-        axis = 0 if self._channels_first else 2
-        if n_stack < 1 or frame[axis] % n_stack:
-            raise ValueError(
-                f"n_stack={n_stack} does not divide the {frame[axis]} channels of the "
-                f"{self._name} of shape {space.shape}: give the n_stack of VecFrameStack, or 1."
-            )
-        frame[axis] //= n_stack
-        self._frames = np.zeros((size + n_stack, n_envs, *frame), np.uint8)
-        # For each transition: how many older frames of its stack there are, the others are zeros;
-        # and the row of the side table with the frame after it, or -1 where that is in the ring.
-        self._older = np.zeros((size, n_envs), np.int16)
-        self._final_row = np.zeros((size, n_envs), np.int32)
-        self.reset()
-
-    def reset(self) -> None:
-        self._newest = -1  # place of the last frame of the newest transition's observation
-        self._expected: NDArray[np.uint8] | None = None  # what the episode goes on with
-        self._final_row[:] = -1
-        self._finals = np.empty((0, *self._frames.shape[2:]), np.uint8)
-        self._free: list[int] = []
-
-    @property
-    def nbytes(self) -> int:
-        arrays = (self._frames, self._older, self._final_row, self._finals)
-        return sum(array.nbytes for array in arrays)
-
-    def check(
-        self, before: NDArray[Any], after: NDArray[Any]
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]:
-        """Return both as frames, oldest first [n_envs, n_stack, ...], and which begin an episode.
-
-        Raises:
-            ValueError: They could not be given back as they are.
-        """
-        now, later = self._split(before), self._split(after)
-        if not np.array_equal(now[:, 1:], later[:, :-1]):
-            raise ValueError(
-                f"The next observation of the {self._name} is not the observation moved on by one "
-                f"frame: n_stack={self._n_stack} is wrong for this environment, or what "
-                "VecFrameStack gives is changed after it (normalised, or the "
-                "'terminal_observation' left out of the infos)."
-            )
-        if self._expected is None:
-            return now, later, np.zeros(len(now), bool)
-        # Not from `done`: an environment can also be reset in the middle of an episode.
-        pairs = zip(now, self._expected, strict=True)
-        starts = np.array([not np.array_equal(*pair) for pair in pairs])
-        if now[starts, :-1].any():
-            raise ValueError(
-                f"A stack of the {self._name} neither goes on from the one before it nor begins "
-                f"with the empty frames of a reset: n_stack={self._n_stack} is wrong for this "
-                "environment, or steps are missing between two calls of add."
-            )
-        return now, later, starts
-
-    def write(
-        self,
-        pos: int,
-        now: NDArray[np.uint8],
-        later: NDArray[np.uint8],
-        starts: NDArray[np.bool_],
-    ) -> None:
-        """Store what `check` returned as the transition at `pos`."""
-        previous, places = pos - 1, len(self._frames)
-        self._newest = newest = (self._newest + 1) % places
-        if self._expected is None:
-            # The stream may begin anywhere in an episode; there is room for its whole stack.
-            self._frames[np.arange(newest, newest - self._n_stack, -1)] = now.swapaxes(0, 1)[::-1]
-            older = np.full(len(now), self._n_stack - 1)
-        else:
-            for env in np.flatnonzero(starts):
-                self._final_row[previous, env] = self._store_final(self._frames[newest, env])
-                self._frames[newest, env] = now[env, -1]
-            older = np.minimum(self._older[previous] + 1, self._n_stack - 1)
-            older[starts] = 0
-        overwritten = self._final_row[pos]
-        self._free += overwritten[overwritten >= 0].tolist()
-        self._final_row[pos] = -1
-        self._older[pos] = older
-        self._frames[(newest + 1) % places] = later[:, -1]
-        self._expected = later.copy(order="K")
-
-    def read(
-        self, rows: NDArray[np.integer], envs: NDArray[np.integer], pos: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Return observations and next observations, [B, ...]; `pos` is where `write` is next."""
-        n, (places, n_envs) = self._n_stack, self._frames.shape[:2]
-        offsets = np.arange(1 - n, 2)  # from the oldest of the stack to the frame after it
-        newest = self._newest - (pos - 1 - rows) % self._size
-        index = (newest[:, None] + offsets) % places * n_envs + envs[:, None]
-        absent = -offsets > self._older[rows, envs][:, None]
-        # Rows of a flat table: `take` copies each in one go, unlike an index of two arrays.
-        table = self._frames.reshape(places * n_envs, -1)
-        before, after = table.take(index[:, :n], axis=0), table.take(index[:, 1:], axis=0)
-        before[absent[:, :n]] = 0
-        after[absent[:, 1:]] = 0
-        final = self._final_row[rows, envs]
-        ended = np.flatnonzero(final >= 0)
-        after[ended, -1] = self._finals[final[ended]].reshape(len(ended), table.shape[1])
-        return self._join(before), self._join(after)
-
-    def _store_final(self, frame: NDArray[np.uint8]) -> int:
-        if not self._free:
-            used = len(self._finals)
-            grown = np.empty((used + max(16, used // 4), *frame.shape), np.uint8)
-            grown[:used] = self._finals
-            self._finals, self._free = grown, list(range(used, len(grown)))
-        row = self._free.pop()
-        self._finals[row] = frame
-        return row
-
-    def _split(self, stacks: NDArray[Any]) -> NDArray[np.uint8]:
-        if stacks.shape != self._shape or stacks.dtype != np.uint8:
-            raise ValueError(
-                f"Expected the {self._name} as uint8 {list(self._shape)}, "
-                f"got {stacks.dtype} {list(stacks.shape)}."
-            )
-        n_envs, *size = self._shape
-        if self._channels_first:
-            return stacks.reshape(n_envs, self._n_stack, -1, *size[1:])
-        return np.moveaxis(stacks.reshape(n_envs, *size[:2], self._n_stack, -1), 3, 1)
-
-    def _join(self, table: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        frames = table.reshape(*table.shape[:2], *self._frames.shape[2:])
-        if not self._channels_first:
-            frames = np.moveaxis(frames, 1, 3)
-        # With one channel a frame, the reshape would be a strided view of the channels last.
-        return np.ascontiguousarray(frames.reshape(len(table), *self._shape[1:]))
-
-
 def _by_key(observations: Observations) -> Mapping[str, NDArray[Any]]:
     return observations if isinstance(observations, Mapping) else {_BOX: observations}
 
 
-def _image_spaces(space: spaces.Space[Any]) -> tuple[list[str], dict[str, spaces.Box]]:
+def _framed_spaces(space: spaces.Space[Any]) -> tuple[list[str], dict[str, spaces.Box]]:
+    """Return the keys of an observation, and what of it is made of frames."""
     parts = dict(space.spaces) if isinstance(space, spaces.Dict) else {_BOX: space}
-    images = {
+    framed = {
         key: part
         for key, part in parts.items()
-        if isinstance(part, spaces.Box) and len(part.shape) == 3 and part.dtype == np.uint8
+        if isinstance(part, spaces.Box)
+        and (
+            (len(part.shape) == 3 and part.dtype == np.uint8)
+            # What a Dict has beside images need not be stacked as they are.
+            or (len(part.shape) == 1 and key == _BOX)
+        )
     }
-    if not images:
+    if not framed:
         raise ValueError(
-            "FrameReplayBuffer stores images, uint8 [C, H, W] or [H, W, C], and there is none in "
-            f"{space}. Leave images uint8, the policy scales them; without images, leave "
-            "replay_buffer_class out."
+            "FrameReplayBuffer stores images, uint8 [C, H, W] or [H, W, C], or vectors that are "
+            f"all of the observation, and there is none in {space}. Leave images uint8, the policy "
+            "scales them; without images, leave replay_buffer_class out."
         )
-    return list(parts), images
-
-
-def _channels_first(shape: tuple[int, ...], order: ChannelsOrder | None, name: str) -> bool:
-    first, _, last = shape
-    if order is None and min(first, last) < min(max(first, last), shape[1]):
-        return first < last
-    if order not in ("first", "last"):
-        raise ValueError(
-            f"Cannot tell where the channels of the {name} of shape {shape} are, "
-            f'got channels_order={order!r}: give channels_order="first" or "last".'
-        )
-    return order == "first"
+    return list(parts), framed

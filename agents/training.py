@@ -1,36 +1,44 @@
-"""Train a Stable-Baselines3 agent on latents or on the true state, resumably."""
+"""Train a Stable-Baselines3 agent on what a camera shows, or on the truth; resumable exactly."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import numpy as np
-import pandas as pd
-import torch
+import gymnasium as gym
+from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.logger import configure
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
-from stable_baselines3.common.save_util import recursive_getattr
 from stable_baselines3.common.vec_env import VecEnv
 
-from drl_latent.agents.agent import ENV_OBSERVATION, KIND, Inputs, LatentAgent
-from drl_latent.agents.algorithms import ALGORITHMS
-from drl_latent.agents.latent_vec_env import VecLatent
+from drl_latent.agents.actions import discretized
+from drl_latent.agents.agent import ENCODER, KIND, LatentAgent
+from drl_latent.agents.algorithms import ALGORITHMS, Algorithm
+from drl_latent.agents.auxiliary import JointObjective
+from drl_latent.agents.callbacks import Evaluations, Every, Once, Recorder, episode_table
+from drl_latent.agents.checkpoints import (
+    CHECKPOINT,
+    load_checkpoint,
+    remove_checkpoint,
+    save_checkpoint,
+    start_afresh,
+)
+from drl_latent.agents.extractor import Mode
+from drl_latent.agents.perception import Augmentation, Inputs, Perception
+from drl_latent.agents.tuned import tuned_settings
 from drl_latent.artifacts import Stage, plain
 from drl_latent.checkpoint import Encoder
 from drl_latent.envs import Split, make_env
-from drl_latent.progress import Advance, track
-from drl_latent.registry import UnknownNameError
-from drl_latent.training_state import load_training_state, save_training_state
+from drl_latent.progress import track
 
 EPISODES = "episodes.parquet"
-_CHECKPOINT = "training.safetensors"
-_REPLAY = "replay.npz"
-_REPLAY_ARRAYS = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+EVALUATIONS = "evaluations.parquet"
+_EVALUATION_SEED = 1_000_000
 
 
 def train_agent(
@@ -38,33 +46,58 @@ def train_agent(
     out: str | Path,
     *,
     encoder: Encoder | str | Path | None = None,
+    mode: Mode = "frozen",
     inputs: Inputs = "latents",
+    n_stack: int = 1,
+    augmentation: Augmentation = "none",
+    extractor: Mapping[str, Any] | None = None,
+    objective: str | None = None,
+    objective_settings: Mapping[str, Any] | None = None,
     algorithm: str = "PPO",
     steps: int = 100_000,
     n_envs: int = 8,
     seed: int = 0,
     env_kwargs: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
+    evaluate_every: int = 0,
+    evaluation_episodes: int = 20,
     checkpoint_every: int = 10_000,
+    callbacks: Sequence[BaseCallback] = (),
     progress: bool = True,
     title: str = "Training",
 ) -> LatentAgent:
     """Train an agent and save it; go on from the last checkpoint where a call was interrupted.
 
+    An interrupted call ends with the weights of an undisturbed one: episodes that run when a
+    checkpoint is written end there in either case.
+
     Args:
-        env_id: A registered environment.
-        out: Folder of the agent. TensorBoard logs are in its ``logs``, and one row an episode of
-            training (``steps``, ``return``, ``success``) in ``episodes.parquet``.
-        encoder: The frozen encoder, or its folder; None with ``inputs="state"``.
-        inputs: What the policy acts on: ``"latents"``, ``"latents_and_proprioception"``, or the
-            true ``"state"``.
-        algorithm: A name in `ALGORITHMS`.
+        env_id: A registered environment, or ``"factorize:"`` and the id of another one.
+        out: Folder of the agent. TensorBoard logs are in its ``logs``, one row an episode of
+            training (``steps``, ``return``, ``success``) in ``episodes.parquet``, and means of
+            evaluations in ``evaluations.parquet``.
+        encoder: The encoder, or its folder, for `inputs` that are latents.
+        mode: What happens to the encoder: ``"frozen"``, ``"finetune"``, or ``"auxiliary"``, see
+            `LatentExtractor`.
+        inputs: What the policy acts on, see `Perception`.
+        n_stack: Of how many last steps.
+        augmentation: Of pixels, see `Perception`.
+        extractor: Further keyword arguments of `LatentExtractor`, of an encoder that is trained.
+        objective: Name of the objective that ``mode="auxiliary"`` trains beside the agent.
+        objective_settings: Keyword arguments of `JointObjective`.
+        algorithm: A name in `ALGORITHMS`; those that choose among a finite number of actions get
+            the combinations of 3 values of each dimension.
         steps: Environment steps, over all environments.
         n_envs: Environments in this process, encoded in one batch.
         seed: Seed of environments, weights and exploration.
         env_kwargs: Keyword arguments of the environment, such as ``split`` and ``partition``.
-        settings: Keyword arguments of the algorithm that replace our defaults.
+        settings: Keyword arguments of the algorithm that replace our defaults, which depend on
+            the environment.
+        evaluate_every: Environment steps between evaluations on the part that is trained on, with
+            deterministic actions; 0 for none.
+        evaluation_episodes: Episodes of each evaluation, the same every time.
         checkpoint_every: Environment steps between checkpoints.
+        callbacks: Further callbacks, such as `DriftCallback`.
         progress: Whether to show progress.
         title: What progress is called.
 
@@ -72,148 +105,159 @@ def train_agent(
         The trained agent.
 
     Raises:
-        ValueError: A name is unknown, or encoder and inputs do not go together.
+        ValueError: A name is unknown, or settings do not go together.
         ArtifactError: `out` holds something made with other settings.
     """
-    if inputs not in get_args(Inputs):
-        raise UnknownNameError("inputs", inputs, get_args(Inputs))
-    if (encoder is None) != (inputs == "state"):
+    perception = Perception(inputs, mode, n_stack, augmentation, dict(extractor or {}))
+    perception.check_encoder(encoder)
+    if (objective is not None) != (mode == "auxiliary"):
         raise ValueError(
-            f"inputs={inputs!r} with encoder={encoder!r}: latents need an encoder, and the true "
-            "state takes none."
+            f"mode={mode!r} with objective={objective!r}: an objective is trained beside the agent "
+            'in mode="auxiliary", which needs one, such as "vae".'
         )
+    joint = None
+    if objective is not None:
+        joint = JointObjective(objective, **{"seed": seed, **(objective_settings or {})})
     if isinstance(encoder, (str, Path)):
         encoder = Encoder.load(encoder)
     chosen = ALGORITHMS[algorithm]
     kwargs = dict(env_kwargs or {})
     if isinstance(kwargs.get("split"), Split):
         kwargs["split"] = kwargs["split"].to_dict()
-    merged = chosen.merged(settings or {})
+    tuned = tuned_settings(env_id, algorithm, perception)
+    merged = chosen.merged({**tuned, **(settings or {})}, perception)
     request = {
         "algorithm": algorithm,
         "settings": merged,
-        "inputs": inputs,
+        "perception": plain(vars(perception)),
+        "objective": objective,
+        "objective_settings": dict(objective_settings or {}),
         "env": env_id,
         "env_kwargs": kwargs,
         "steps": steps,
         "n_envs": n_envs,
         "seed": seed,
+        "evaluate_every": evaluate_every,
+        "evaluation_episodes": evaluation_episodes,
+        "checkpoint_every": checkpoint_every,
         "encoder": None if encoder is None else encoder.fingerprint,
     }
     stage = Stage(out, KIND, request)
     if not stage.is_complete:
-        venv: VecEnv = make_vec_env(
-            lambda **options: make_env(env_id, **options),
-            n_envs,
-            seed=seed,
-            env_kwargs={**kwargs, "observation": ENV_OBSERVATION[inputs]},
-        )
-        try:
+        schedule = _Schedule(steps, seed, checkpoint_every, evaluate_every)
+        with contextlib.ExitStack() as stack:
+
+            def environments(n: int) -> VecEnv:
+                venv = _make_environments(env_id, kwargs, chosen, perception, encoder, n, seed)
+                stack.callback(venv.close)
+                return venv
+
+            venv = environments(n_envs)
             if encoder is not None:
-                venv = VecLatent(venv, encoder)
-            model = chosen.make(venv, merged, seed)
-            _learn(model, stage.folder, steps, seed, checkpoint_every, progress, title)
-        finally:
-            venv.close()
-        for name in (_CHECKPOINT, _REPLAY):
-            (stage.folder / name).unlink(missing_ok=True)
-        LatentAgent(model.policy, encoder, plain(request)).save_in(stage)
+                encoder.save(stage.folder / ENCODER)
+            model = chosen.make(venv, merged, seed, perception, str(stage.folder / ENCODER))
+            checks = None
+            if evaluate_every:
+                apart = environments(min(n_envs, evaluation_episodes))
+                checks = Evaluations(apart, evaluation_episodes, seed + _EVALUATION_SEED)
+            training = _Training(model, stage.folder, schedule, joint, checks)
+            training.run(callbacks, progress, title)
+            observed, acted = _spaces(env_id, kwargs, perception)
+            LatentAgent(model.policy, encoder, plain(request), observed, acted).save_in(stage)
     return LatentAgent.load(out)
 
 
-def _learn(
-    model: BaseAlgorithm,
-    folder: Path,
-    steps: int,
-    seed: int,
-    checkpoint_every: int,
-    progress: bool,
-    title: str,
-) -> None:
-    checkpoint = folder / _CHECKPOINT
-    episodes: list[list[float]] = []
-    if checkpoint.exists():
-        episodes = _restore(model, folder)
-        # The environments start new episodes; the same seed again would repeat the old ones.
-        model.set_random_seed(seed + model.num_timesteps)
-    model.set_logger(configure(str(folder / "logs"), ["tensorboard"]))
-    done = model.num_timesteps
-    with track(title, steps, "steps", done, progress) as advance:
-        callback = _Recorder(folder, episodes, checkpoint_every, advance)
-        if done < steps:
-            model.learn(steps - done, callback, reset_num_timesteps=False)
-    table = pd.DataFrame(episodes, columns=["steps", "return", "success"])
-    table.to_parquet(folder / EPISODES)
+@dataclass(frozen=True)
+class _Schedule:
+    steps: int
+    seed: int
+    checkpoint_every: int
+    evaluate_every: int
 
 
-class _Recorder(BaseCallback):
-    """Notes each episode, shows progress, and writes checkpoints between rollouts."""
+class _Training:
+    """The training of one agent, from its last checkpoint if there is one."""
 
     def __init__(
-        self, folder: Path, episodes: list[list[float]], every: int, advance: Advance
+        self,
+        model: BaseAlgorithm,
+        folder: Path,
+        schedule: _Schedule,
+        joint: JointObjective | None,
+        checks: Evaluations | None,
     ) -> None:
-        super().__init__()
-        self._folder, self._episodes, self._every, self._advance = folder, episodes, every, advance
-        self._saved = -1
+        self._model, self._folder, self._schedule = model, folder, schedule
+        self._joint, self._checks = joint, checks
+        self._episodes: list[list[float]] = []
 
-    def _on_step(self) -> bool:
-        for info in self.locals["infos"]:
-            if "episode" in info:
-                success = float(info.get("is_success", np.nan))
-                self._episodes.append([self.num_timesteps, float(info["episode"]["r"]), success])
-        recent = [row[2] for row in self._episodes[-100:]]
-        note = f"success {np.mean(recent):.2f} of the last {len(recent)}" if recent else ""
-        self._advance(self.training_env.num_envs, note)
-        return True
+    def run(self, callbacks: Sequence[BaseCallback], progress: bool, title: str) -> None:
+        """Train, and write the tables of episodes and evaluations."""
+        model, schedule, checks = self._model, self._schedule, self._checks
+        is_resumed = (self._folder / CHECKPOINT).exists()
+        if is_resumed:
+            notes = load_checkpoint(self._folder, model, self._joint)
+            self._episodes = notes["episodes"]
+            if checks is not None:
+                checks.rows = notes["evaluations"]
+        model.set_logger(configure(str(self._folder / "logs"), ["tensorboard"]))
+        done = model.num_timesteps
+        with track(title, schedule.steps, "steps", done, progress) as advance:
+            watching: list[BaseCallback] = [Recorder(self._episodes, advance)]
+            # What changes the agent comes before what writes it down.
+            watching += [] if self._joint is None else [self._joint]
+            watching += callbacks
+            if checks is not None:
+                watching.append(Every(schedule.evaluate_every, lambda: checks.run(model)))
+            if is_resumed:
+                watching.append(Once(self._start_afresh))
+            watching.append(Every(schedule.checkpoint_every, self._checkpoint))
+            if done < schedule.steps:
+                model.learn(schedule.steps - done, watching, reset_num_timesteps=False)
+        episode_table(self._episodes).to_parquet(self._folder / EPISODES)
+        if checks is not None:
+            checks.run(model)
+            episode_table(checks.rows).to_parquet(self._folder / EVALUATIONS)
+        remove_checkpoint(self._folder)
 
-    def _on_rollout_start(self) -> None:
-        if self._saved < 0:
-            self._saved = self.num_timesteps
-        if self.num_timesteps - self._saved >= self._every:
-            self._saved = self.num_timesteps
-            _checkpoint(self.model, self._folder, self._episodes)
+    def _checkpoint(self) -> None:
+        notes = {
+            "episodes": self._episodes,
+            "evaluations": [] if self._checks is None else self._checks.rows,
+        }
+        save_checkpoint(self._folder, self._model, self._joint, notes)
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
+        start_afresh(self._model, self._schedule.seed)
 
 
-def _optimizers(model: BaseAlgorithm) -> dict[str, torch.optim.Optimizer]:
-    names, _ = model._get_torch_save_params()
-    found = {name: recursive_getattr(model, name) for name in names}
-    return {k: v for k, v in found.items() if isinstance(v, torch.optim.Optimizer)}
+def _make_environments(
+    env_id: str,
+    kwargs: Mapping[str, Any],
+    algorithm: Algorithm,
+    perception: Perception,
+    encoder: Encoder | None,
+    n_envs: int,
+    seed: int,
+) -> VecEnv:
+    def make(**options: Any) -> gym.Env[Any, Any]:
+        env = make_env(env_id, **options)
+        return discretized(env) if algorithm.needs_discrete_actions else env
 
-
-def _checkpoint(model: BaseAlgorithm, folder: Path, episodes: list[list[float]]) -> None:
-    counters: dict[str, Any] = {
-        "num_timesteps": model.num_timesteps,
-        "n_updates": getattr(model, "_n_updates", 0),
-        "episodes": episodes,
-    }
-    if hasattr(model, "log_ent_coef"):
-        counters["log_ent_coef"] = model.log_ent_coef.item()
-    if isinstance(model, OffPolicyAlgorithm):
-        buffer = model.replay_buffer
-        assert buffer is not None
-        arrays = {k: getattr(buffer, k) for k in _REPLAY_ARRAYS}
-        scratch = folder / f"tmp-{_REPLAY}"
-        np.savez(scratch, pos=buffer.pos, full=buffer.full, **arrays)
-        scratch.replace(folder / _REPLAY)
-    save_training_state(
-        folder / _CHECKPOINT, {"policy": model.policy}, _optimizers(model), None, counters
+    venv = make_vec_env(
+        make,
+        n_envs,
+        seed=seed,
+        env_kwargs={**kwargs, "observation": perception.observation},
     )
+    return perception.wrap(venv, encoder)
 
 
-def _restore(model: BaseAlgorithm, folder: Path) -> list[list[float]]:
-    counters = load_training_state(
-        folder / _CHECKPOINT, {"policy": model.policy}, _optimizers(model), None
-    )
-    model.num_timesteps = counters["num_timesteps"]
-    model._n_updates = counters["n_updates"]
-    if hasattr(model, "log_ent_coef"):
-        model.log_ent_coef.data.fill_(counters["log_ent_coef"])
-    if isinstance(model, OffPolicyAlgorithm):
-        buffer = model.replay_buffer
-        assert buffer is not None
-        with np.load(folder / _REPLAY, allow_pickle=False) as saved:
-            for name in _REPLAY_ARRAYS:
-                getattr(buffer, name)[...] = saved[name]
-            buffer.pos, buffer.full = int(saved["pos"]), bool(saved["full"])
-    episodes: list[list[float]] = counters["episodes"]
-    return episodes
+def _spaces(
+    env_id: str, kwargs: Mapping[str, Any], perception: Perception
+) -> tuple[spaces.Space[Any], spaces.Box]:
+    """What the environment shows, and what it is told."""
+    env = make_env(env_id, **{**kwargs, "observation": perception.observation})
+    env.close()
+    assert isinstance(env.action_space, spaces.Box)
+    return env.observation_space, env.action_space

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from drl_latent.artifacts import Stage, read_manifest
 from drl_latent.checkpoint import Encoder
@@ -84,7 +85,9 @@ def score_encoder(
     if not stage.is_complete:
         frames = data.frames[:samples]
         codes, factors = encoder(frames), data.factors[:samples]
-        about = _about(data, len(codes)) | ({} if resamples is None else {"resamples": resamples})
+        about = facts_for_metrics(data, np.arange(len(codes))) | (
+            {} if resamples is None else {"resamples": resamples}
+        )
         results = score_each(codes, factors, metrics=metrics, seed=seed, n_jobs=n_jobs, **about)
         if parts is not None:
             train = "policy" if "policy" in parts else "train"
@@ -112,15 +115,15 @@ def score_encoder(
     return read_scores(out)
 
 
-def _about(data: FrameDataset, rows: int) -> dict[str, Any]:
-    """What metrics have to know of the factors and the rows of a data set."""
+def facts_for_metrics(data: FrameDataset, rows: NDArray[np.integer]) -> dict[str, Any]:
+    """Return what metrics have to know of the factors and of some rows of a data set."""
     periods = [
         factor.high - factor.low
         if factor.circular and factor.low is not None and factor.high is not None
         else 0.0
         for factor in data.factor_space
     ]
-    groups = None if data.episode is None else data.episode[:rows]
+    groups = None if data.episode is None else data.episode[rows]
     return {"names": data.factor_space.names, "periods": periods, "groups": groups}
 
 

@@ -2,7 +2,7 @@
 
 from drl_latent.envs.arm_reach import ArmReachEnv
 from drl_latent.envs.base import ENVIRONMENTS, FactorEnv, make_env, register_env
-from drl_latent.envs.factor_scene import FactorScene
+from drl_latent.envs.factor_scene import FactorScene, Observation
 from drl_latent.envs.factor_table import FactorTable, discover_factors
 from drl_latent.envs.factorize import FactorizedEnv, factorize
 from drl_latent.envs.factors import Factor, FactorSpace
@@ -30,6 +30,7 @@ __all__ = [
     "FactorSpace",
     "FactorTable",
     "FactorizedEnv",
+    "Observation",
     "OffscreenRenderer",
     "PushEnv",
     "ReachEnv",

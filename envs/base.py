@@ -55,7 +55,9 @@ class FactorEnv(FactorScene):
             all.
         image_size: Height and width of observed images: 64, 84 or 128 pixels.
         observation: ``"pixels"``, uint8 [H, W, 3]; ``"dict"``, these as ``"image"`` beside
-            float32 ``"proprioception"``; ``"state"``, the true state as float32, not rendered.
+            float32 ``"proprioception"``; or, not rendered, ``"factors"``, the current values of
+            the factors that vary, float32 [K], each with its range scaled to [-1, 1]; or
+            ``"state"``, the true state as float32.
         quality: Rendering quality, ``"fast"`` or ``"full"``.
         reward: ``"dense"`` or ``"sparse"``.
         render_mode: ``"rgb_array"`` or None, as in Gymnasium.

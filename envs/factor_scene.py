@@ -18,7 +18,7 @@ from drl_latent.envs.rendering import OffscreenRenderer, Quality, mujoco, pose
 from drl_latent.envs.splits import Split, resolve_split
 from drl_latent.registry import UnknownNameError
 
-Observation = Literal["pixels", "dict", "state"]
+Observation = Literal["pixels", "dict", "factors", "state"]
 IMAGE_SIZES = (64, 84, 128)
 
 
@@ -36,7 +36,9 @@ class FactorScene(gym.Env[Any, NDArray[np.float32]]):
         split_seed: Seed of a split given by name.
         image_size: Height and width of observed images: 64, 84 or 128 pixels.
         observation: ``"pixels"``, uint8 [H, W, 3]; ``"dict"``, these as ``"image"`` beside
-            float32 ``"proprioception"``; ``"state"``, the true state as float32, not rendered.
+            float32 ``"proprioception"``; or, not rendered, ``"factors"``, the current values of
+            the factors that vary, float32 [K], each with its range scaled to [-1, 1]; or
+            ``"state"``, the true state as float32.
         quality: Rendering quality, ``"fast"`` or ``"full"``.
         render_mode: ``"rgb_array"`` or None, as in Gymnasium.
         render_size: Height and width of what `render` returns, pixels.
@@ -85,6 +87,9 @@ class FactorScene(gym.Env[Any, NDArray[np.float32]]):
         self._renderers: dict[int, OffscreenRenderer] = {}
         self._values: dict[str, Value] = {}
         self._exact = [_levels_by_number(factor) for factor in varied]
+        ends = np.array([factor.ends for factor in varied], dtype=np.float32).reshape(-1, 2)
+        # A factor with one level only is in the middle of its range, whatever that is.
+        self._factor_ranges = ends.mean(axis=1), np.maximum(np.ptp(ends, axis=1) / 2, 1e-6)
 
     def render(self) -> NDArray[np.uint8] | None:
         """Return the camera's image, uint8 [render_size, render_size, 3]."""
@@ -203,15 +208,24 @@ class FactorScene(gym.Env[Any, NDArray[np.float32]]):
             return image
         if self.observation == "state":
             return unbounded(self._true_state())
+        if self.observation == "factors":
+            return unbounded(self._scaled_factors())
         return spaces.Dict({"image": image, "proprioception": unbounded(self._proprioception())})
 
     def _observe(self) -> Any:
         if self.observation == "state":
             return self._true_state()
+        if self.observation == "factors":
+            return self._scaled_factors()
         image = self._image(self.image_size)
         if self.observation == "pixels":
             return image
         return {"image": image, "proprioception": self._proprioception()}
+
+    def _scaled_factors(self) -> NDArray[np.float32]:
+        middle, half = self._factor_ranges
+        scaled: NDArray[np.float32] = (self.factor_values - middle) / half
+        return scaled
 
     def _image(self, size: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         if size not in self._renderers:

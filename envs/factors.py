@@ -125,6 +125,13 @@ class Factor:
         return np.asarray(self.levels, dtype=np.float32)
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """The ends of the range; the lowest and the highest number of a list."""
+        if self.low is not None and self.high is not None:
+            return self.low, self.high
+        return float(self.numbers.min()), float(self.numbers.max())
+
+    @property
     def order(self) -> NDArray[np.int64]:
         """Indices of the levels from the lowest value to the highest, int [size]."""
         return np.argsort(self.numbers, kind="stable")

@@ -34,7 +34,7 @@ def geoms_of(shapes: Shapes) -> list[str]:
 
 
 def paint(
-    model: Any, geoms: Iterable[str], hue: float, saturation: float = 0.9, value: float = 0.9
+    model: Any, geoms: Iterable[str], hue: float, saturation: float = 0.75, value: float = 1.0
 ) -> None:
     """Colour geoms, each of the three in ``[0, 1]``; bright and saturated unless told otherwise.
 
@@ -47,7 +47,7 @@ def paint(
 
 def paint_floor(model: Any, hue: float, geoms: Iterable[str] = ("floor",)) -> None:
     """Colour the floor: darker and less saturated than any object."""
-    paint(model, geoms, hue, saturation=0.5, value=0.35)
+    paint(model, geoms, hue, saturation=0.35, value=0.45)
 
 
 def show_shape(model: Any, shapes: Shapes, shown: str, *, solid: bool = False) -> None:

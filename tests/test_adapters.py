@@ -110,7 +110,7 @@ def defaults(env: FactorizedEnv) -> dict[str, int]:
 @pytest.mark.filterwarnings("ignore:.*symmetric and normalized:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*Not able to test alternative render modes:UserWarning")
 def test_passes_both_checkers(env_id: str):
-    for observation in ("pixels", "dict", "state"):
+    for observation in ("pixels", "dict", "factors", "state"):
         if observation == "dict" and env_id.startswith("FetchReach"):
             continue
         made = adapted(env_id, observation=observation)

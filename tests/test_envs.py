@@ -32,7 +32,7 @@ def env(request: pytest.FixtureRequest):
     base.close()
 
 
-@pytest.mark.parametrize("observation", ["pixels", "dict", "state"])
+@pytest.mark.parametrize("observation", ["pixels", "dict", "factors", "state"])
 @pytest.mark.parametrize("env_id", IDS)
 @pytest.mark.filterwarnings("ignore:.*A Box observation space m:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*is -inf:UserWarning")

@@ -40,6 +40,9 @@ class Expert:
 
     observation = "state"
 
+    def reset(self) -> None:
+        pass
+
     def predict(self, observations: np.ndarray) -> np.ndarray:
         return np.clip((observations[:, 4:] - observations[:, :2]) * 10, -1, 1)
 

@@ -14,8 +14,8 @@ import torch
 from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stable_baselines3 import DQN, SAC
-from stable_baselines3.common.buffers import DictReplayBuffer, ReplayBuffer
+from stable_baselines3 import DDPG, DQN, SAC, TD3
+from stable_baselines3.common.buffers import DictReplayBuffer, NStepReplayBuffer, ReplayBuffer
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.vec_env import (
     DummyVecEnv,
@@ -48,6 +48,8 @@ class Film(gym.Env):
         self.episodes = episodes or [(7, "truncated"), (5, "terminated")]
         self.rng = np.random.default_rng(seed)
         image = spaces.Box(0, 255, shape, np.uint8)
+        if len(shape) == 1:
+            image = spaces.Box(-np.inf, np.inf, shape, np.float32)
         self.observation_space = image
         if not image_only:
             self.observation_space = spaces.Dict(
@@ -60,7 +62,11 @@ class Film(gym.Env):
         self.action_space = action_space or spaces.Box(-1, 1, (2,), np.float32)
         self.episode = -1
 
-    def _image(self, shape: tuple[int, ...]) -> np.ndarray:
+    def _frame(self, space: spaces.Space) -> np.ndarray:
+        if space.dtype != np.uint8:
+            # Often the same again, as images are.
+            return self.rng.integers(-1, 2, space.shape).astype(np.float32)
+        shape = space.shape
         kind = self.rng.integers(4)
         if kind < 2:
             return np.full(shape, 100 * kind, np.uint8)
@@ -68,13 +74,8 @@ class Film(gym.Env):
 
     def _observation(self) -> Any:
         if isinstance(self.observation_space, spaces.Box):
-            return self._image(self.observation_space.shape)
-        return {
-            key: self._image(space.shape)
-            if space.dtype == np.uint8
-            else self.rng.normal(size=space.shape).astype(np.float32)
-            for key, space in self.observation_space.items()
-        }
+            return self._frame(self.observation_space)
+        return {key: self._frame(space) for key, space in self.observation_space.items()}
 
     def reset(self, *, seed: int | None = None, options: dict | None = None):
         self.episode, self.step_count = self.episode + 1, 0
@@ -92,6 +93,8 @@ class Film(gym.Env):
 def film(n_envs: int, n_stack: int, layout: str = "transposed", seed: int = 0, **kwargs) -> VecEnv:
     if layout == "first":
         kwargs["shape"] = (3, 16, 17)
+    elif layout == "vector":
+        kwargs["shape"] = (2,)
     lengths = kwargs.pop("episodes", None)
     venv: VecEnv = DummyVecEnv(
         [
@@ -175,7 +178,7 @@ def assert_all_same(theirs: ReplayBuffer, ours: FrameReplayBuffer, seed: int = 0
     n_stack=st.integers(1, 4),
     size=st.integers(1, 40),
     steps=st.integers(1, 60),
-    layout=st.sampled_from(["transposed", "last", "first"]),
+    layout=st.sampled_from(["transposed", "last", "first", "vector"]),
     timeouts=st.booleans(),
     resets=st.lists(st.integers(1, 59), max_size=2),
     seed=st.integers(0, 2**16),
@@ -205,6 +208,69 @@ def test_each_transition_with_a_dict_is_that_of_the_dict_buffer(
     theirs, ours = both(venv, n_stack, size)
     play(venv, 35, theirs, ours, resets=(11,))
     assert_all_same(theirs, ours, seed)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    episodes=STEPS,
+    n_envs=st.integers(1, 3),
+    n_stack=st.integers(1, 3),
+    n_steps=st.integers(1, 5),
+    size=st.integers(1, 40),
+    steps=st.integers(1, 60),
+    timeouts=st.booleans(),
+    seed=st.integers(0, 2**16),
+)
+def test_returns_of_several_steps_are_those_of_the_n_step_buffer(
+    episodes, n_envs, n_stack, n_steps, size, steps, timeouts, seed
+):
+    venv = film(n_envs, n_stack, "transposed", seed, episodes=episodes)
+    args = (size, venv.observation_space, venv.action_space, "cpu", n_envs)
+    kwargs = {"handle_timeout_termination": timeouts, "n_steps": n_steps, "gamma": 0.9}
+    theirs = NStepReplayBuffer(*args, **kwargs)
+    ours = FrameReplayBuffer(*args, **kwargs, n_stack=n_stack)
+    play(venv, steps, theirs, ours)
+    normalised = VecNormalize(venv, norm_obs=False)
+    normalised.ret_rms.var = np.array(3.7)
+    for env in (None, normalised):
+        samples = []
+        for buffer in (ours, theirs):
+            np.random.seed(seed)  # noqa: NPY002
+            samples.append(buffer.sample(40, env))
+        found, expected = samples
+        if n_steps == 1:
+            # The algorithms' own gamma, where a buffer gives none.
+            assert torch.equal(expected.discounts, torch.full((40, 1), 0.9))
+            expected = expected._replace(discounts=None)
+        assert_same(found, expected)
+
+
+def test_returns_of_several_steps_with_a_dict():
+    # Stable-Baselines3 has none to compare with.
+    venv = film(2, 2, image_only=False)
+    args = (60, venv.observation_space, venv.action_space, "cpu", 2)
+    one = FrameReplayBuffer(*args, n_stack=2)
+    three = FrameReplayBuffer(*args, n_stack=2, n_steps=3, gamma=0.5)
+    play(venv, 20, one, three)
+    rows, envs = (a.ravel() for a in np.indices((20, 2)))
+    single, found = one.transitions(rows, envs), three.transitions(rows, envs)
+    counts = []
+    for at, (row, env) in enumerate(zip(rows, envs, strict=True)):
+        expected, last = 0.0, row
+        for step in range(3):
+            last = row + step
+            expected += 0.5**step * one.rewards[last, env]
+            if one.dones[last, env] or last == 19:
+                break
+        counts.append(last - row + 1)
+        assert float(found.rewards[at]) == pytest.approx(expected, abs=1e-6)
+        assert float(found.discounts[at]) == 0.5 ** counts[-1]
+        assert found.dones[at] == single.dones[2 * last + env]
+        for key, now in found.observations.items():
+            assert torch.equal(now[at], single.observations[key][at])
+            after = found.next_observations[key][at]
+            assert torch.equal(after, single.next_observations[key][2 * last + env])
+    assert set(counts) == {1, 2, 3}
 
 
 def test_the_films_wrap_end_and_are_cut_off():
@@ -321,13 +387,25 @@ def test_a_pickled_buffer_goes_on():
 SMALL = {"features_extractor_kwargs": {"cnn_output_dim": 8}}
 
 
-def train(cls: type[ReplayBuffer] | None, algorithm: str, folder: Path) -> dict[str, torch.Tensor]:
+def algorithm_of(name: str) -> Any:
+    if name in ("TQC", "QRDQN"):
+        return getattr(pytest.importorskip("sb3_contrib"), name)
+    return {"DDPG": DDPG, "DQN": DQN, "SAC": SAC, "TD3": TD3}[name]
+
+
+def train(
+    cls: type[ReplayBuffer] | None, name: str, folder: Path, is_dict: bool, n_steps: int = 1
+) -> dict[str, torch.Tensor]:
     """Train in two calls, of which the second resets within an episode and loads the buffer."""
-    is_dict = algorithm == "SAC"
-    actions = spaces.Discrete(3) if algorithm == "DQN" else spaces.Box(-1, 1, (2,), np.float32)
+    is_discrete = name.endswith("DQN")
+    actions = spaces.Discrete(3) if is_discrete else spaces.Box(-1, 1, (2,), np.float32)
     venv = film(2, 3, "last", shape=(36, 36, 1), image_only=not is_dict, action_space=actions)
-    kwargs = {"n_stack": 3} if cls is FrameReplayBuffer else None
-    model = {"DQN": DQN, "SAC": SAC}[algorithm](
+    own: dict[str, Any] = {"replay_buffer_kwargs": {"n_stack": 3}} if cls else {}
+    if cls and n_steps > 1:
+        own["replay_buffer_kwargs"] |= {"n_steps": n_steps, "gamma": 0.99}
+    elif n_steps > 1:
+        own["n_steps"] = n_steps
+    model = algorithm_of(name)(
         "MultiInputPolicy" if is_dict else "CnnPolicy",
         venv,
         # Fewer than the steps: the buffer wraps.
@@ -336,10 +414,10 @@ def train(cls: type[ReplayBuffer] | None, algorithm: str, folder: Path) -> dict[
         batch_size=4,
         train_freq=4,
         replay_buffer_class=cls,
-        replay_buffer_kwargs=kwargs,
         policy_kwargs={"net_arch": [8]} if not is_dict else {"net_arch": [8], **SMALL},
         seed=0,
         device="cpu",
+        **own,
     )
     model.learn(101)
     model.save_replay_buffer(folder / "buffer")
@@ -349,12 +427,47 @@ def train(cls: type[ReplayBuffer] | None, algorithm: str, folder: Path) -> dict[
     return model.policy.state_dict()
 
 
-@pytest.mark.parametrize("algorithm", ["DQN", "SAC"])
-def test_training_with_it_gives_the_same_policy(algorithm: str, tmp_path: Path):
-    with_it = train(FrameReplayBuffer, algorithm, tmp_path)
-    plain = train(None, algorithm, tmp_path)
+@pytest.mark.parametrize(
+    ("name", "is_dict", "n_steps"),
+    [
+        ("DDPG", False, 1),
+        ("DQN", False, 1),
+        ("QRDQN", True, 1),
+        ("SAC", False, 3),
+        ("SAC", True, 1),
+        ("TD3", True, 1),
+        ("TQC", False, 1),
+    ],
+)
+def test_training_with_it_gives_the_same_policy(
+    name: str, is_dict: bool, n_steps: int, tmp_path: Path
+):
+    with_it = train(FrameReplayBuffer, name, tmp_path, is_dict, n_steps)
+    plain = train(None, name, tmp_path, is_dict, n_steps)
     assert with_it.keys() == plain.keys()
     assert all(torch.equal(with_it[key], plain[key]) for key in plain)
+
+
+def test_without_its_settings_stacks_are_stored_whole():
+    venv = film(2, 3)
+    theirs, _ = both(venv, 3, 30)
+    ours = FrameReplayBuffer(30, venv.observation_space, venv.action_space, "cpu", 2)
+    play(venv, 40, theirs, ours)
+    assert_all_same(theirs, ours)
+
+
+@pytest.mark.parametrize("layout", ["transposed", "last"])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("n_stack", [1, 3])
+def test_samples_are_contiguous_as_those_of_the_plain_buffer(layout, channels, n_stack):
+    venv = film(2, n_stack, layout, shape=(16, 17, channels))
+    theirs, ours = both(venv, n_stack, 30)
+    play(venv, 20, theirs, ours)
+    for buffer in (theirs, ours):
+        sample = buffer.sample(5)
+        for images in (sample.observations, sample.next_observations):
+            assert images.dtype == torch.uint8
+            assert images.is_contiguous()
 
 
 @pytest.mark.parametrize(("real", "told"), [(3, 2), (2, 3), (1, 3), (4, 2), (2, 6), (6, 2), (3, 9)])
@@ -392,7 +505,8 @@ def buffer_of(space: spaces.Space, **kwargs) -> FrameReplayBuffer:
 @pytest.mark.parametrize(
     ("space", "kwargs", "says"),
     [
-        (spaces.Box(-1, 1, (4,), np.float32), {}, "stores images, uint8"),
+        (spaces.Box(-1, 1, (4,), np.float32), {"n_stack": 3}, "divide the 4 numbers of the vector"),
+        (spaces.Box(-1, 1, (4, 4), np.float32), {}, "stores images, uint8"),
         (spaces.Box(0, 1, (3, 64, 64), np.float32), {}, "Leave images uint8"),
         (spaces.Box(0, 255, (64, 64), np.uint8), {}, "stores images, uint8"),
         (spaces.Discrete(3), {}, r"there is none in Discrete\(3\)"),
@@ -416,6 +530,8 @@ def buffer_of(space: spaces.Space, **kwargs) -> FrameReplayBuffer:
             {"optimize_memory_usage": True},
             "leave optimize_memory_usage=False",
         ),
+        (spaces.Box(0, 255, (3, 64, 64), np.uint8), {"n_steps": 0}, "n_steps of 1 or more"),
+        (spaces.Box(0, 255, (3, 64, 64), np.uint8), {"gamma": 1.5}, "gamma from 0 to 1"),
     ],
 )
 def test_what_cannot_be_stored_is_refused(space: spaces.Space, kwargs: dict, says: str):

@@ -20,7 +20,7 @@ from drl_latent.objectives import QLAE, Tripod
 from drl_latent.objectives.base import Batch, Player
 from drl_latent.optimization import Optimization
 from drl_latent.pretrain import pretrain
-from drl_latent.pretraining.loop import _optimizer
+from drl_latent.pretraining.steps import make_optimizer
 
 KINDS = ("codebook", "fsq")
 SMALL = ModelConfig(encoder_width=8, decoder_width=16)
@@ -164,7 +164,7 @@ def test_weights_decay_and_biases_and_values_do_not():
     players = objective.players(model, torch.nn.ModuleDict())
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for player in players.values():
-        optimizer = _optimizer(player)
+        optimizer = make_optimizer(player)
         for parameter in player.parameters:
             parameter.grad = torch.zeros_like(parameter)
         for group in optimizer.param_groups:
@@ -178,5 +178,5 @@ def test_weights_decay_and_biases_and_values_do_not():
 
 def test_no_decay_is_the_default():
     bias = torch.nn.Parameter(torch.ones(3))
-    (group,) = _optimizer(Player([bias], lambda _: None)).param_groups
+    (group,) = make_optimizer(Player([bias], lambda _: None)).param_groups
     assert group["weight_decay"] == 0

@@ -2,64 +2,141 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from stable_baselines3.common.env_util import make_vec_env
 
 from drl_latent import Encoder
-from drl_latent.agents import ALGORITHMS, LatentAgent, train_agent
+from drl_latent.agents import (
+    ALGORITHMS,
+    BASELINES,
+    LatentAgent,
+    VecLatent,
+    train_agent,
+    train_baseline,
+)
+from drl_latent.agents.callbacks import Recorder
 from drl_latent.artifacts import ArtifactError
 from drl_latent.envs import make_env, make_transfer_split
+from drl_latent.objectives import OBJECTIVES
 
 ENV = "DrlLatent/Reach-v0"
+FEW = {
+    "learning_starts": 8,
+    "batch_size": 8,
+    "buffer_size": 60,
+    "train_freq": 4,
+    "gradient_steps": 2,
+}
 SHORT = {
     "PPO": {"n_steps": 16, "batch_size": 16, "n_epochs": 1},
     "A2C": {"n_steps": 8},
-    "SAC": {"learning_starts": 8, "batch_size": 8, "buffer_size": 200},
-    "TD3": {"learning_starts": 8, "batch_size": 8, "buffer_size": 200},
+    "RecurrentPPO": {"n_steps": 16, "batch_size": 16, "n_epochs": 1},
+}
+WAYS = {
+    "state": {"inputs": "state"},
+    "factors": {"inputs": "factors"},
+    "latents": {"inputs": "latents"},
+    "stacked latents": {"inputs": "latents_and_proprioception", "n_stack": 2},
+    "finetuned": {"inputs": "latents", "mode": "finetune", "n_stack": 2},
+    "auxiliary": {
+        "inputs": "latents_and_proprioception",
+        "mode": "auxiliary",
+        "objective": "vae",
+        "objective_settings": {"batch_size": 8, "updates_per_step": 0.1},
+    },
+    "pixels": {"inputs": "pixels", "augmentation": "random_shift", "n_stack": 2},
+    "pixels beside proprioception": {"inputs": "pixels_and_proprioception"},
 }
 
 
-def short(out: Path, algorithm: str = "PPO", **kwargs) -> LatentAgent:
-    settings = {**SHORT[algorithm], "policy_kwargs": {"net_arch": [16]}}
+def short(out: Path, algorithm: str = "PPO", encoder=None, **kwargs) -> LatentAgent:
+    settings = {**SHORT.get(algorithm, FEW), "policy_kwargs": {"net_arch": [16]}}
     defaults = {"steps": 64, "n_envs": 2, "inputs": "state", "progress": False}
-    return train_agent(ENV, out, algorithm=algorithm, settings=settings, **{**defaults, **kwargs})
+    return train_agent(
+        ENV,
+        out,
+        algorithm=algorithm,
+        encoder=encoder,
+        settings=settings,
+        **{**defaults, **kwargs},
+    )
+
+
+def encodes(way: dict) -> bool:
+    return way["inputs"].startswith("latents")
 
 
 def weights(agent: LatentAgent) -> dict[str, torch.Tensor]:
     return agent.policy.state_dict()
 
 
-@pytest.mark.filterwarnings("ignore:This system does not have apparently enough memory")
-@pytest.mark.parametrize("inputs", ["latents", "latents_and_proprioception", "state"])
-@pytest.mark.parametrize("algorithm", list(ALGORITHMS))
-def test_every_algorithm_trains_saves_and_loads_to_the_same_actions(
-    algorithm: str, inputs: str, encoder_folder: str, tmp_path: Path
+def ways_and_algorithms():
+    """Every algorithm in the main ways, and every way with one algorithm of each kind."""
+    main = [(a, w) for a in ALGORITHMS for w in ("state", "latents", "finetuned")]
+    more = [(a, w) for a in ("PPO", "SAC") for w in WAYS]
+    return sorted({*main, *more})
+
+
+@pytest.mark.parametrize(("algorithm", "name"), ways_and_algorithms())
+def test_agents_train_save_and_load_to_the_same_actions(
+    algorithm: str, name: str, encoder_folder: str, tmp_path: Path
 ):
-    agent = short(
-        tmp_path / "agent",
-        algorithm,
-        inputs=inputs,
-        encoder=None if inputs == "state" else encoder_folder,
-    )
+    way = WAYS[name]
+    encoder = encoder_folder if encodes(way) else None
+    agent = short(tmp_path / "agent", algorithm, encoder, **way)
     env = make_env(ENV, observation=agent.observation)
-    observation, _ = env.reset(seed=0)
-    action = agent.predict(observation)
-    assert action.shape == (2,)
-    np.testing.assert_array_equal(LatentAgent.load(tmp_path / "agent").predict(observation), action)
+    first, _ = env.reset(seed=0)
+    second, *_ = env.step(env.action_space.sample())
+    actions = [agent.predict(first), agent.predict(second)]
+    assert env.action_space.contains(actions[0])
+    again = LatentAgent.load(tmp_path / "agent")
     copy = LatentAgent.load(agent.save(tmp_path / "copy"))
-    np.testing.assert_array_equal(copy.predict(observation), action)
-    if isinstance(observation, dict):
-        batch = {k: np.stack([v, v]) for k, v in observation.items()}
+    for other in (again, copy):
+        np.testing.assert_array_equal(other.predict(first), actions[0])
+        np.testing.assert_array_equal(other.predict(second), actions[1])
+    agent.reset()
+    if isinstance(first, dict):
+        batch = {k: np.stack([v, v]) for k, v in first.items()}
     else:
-        batch = np.stack([observation, observation])
-    assert agent.predict(batch).shape == (2, 2)
+        batch = np.stack([first, first])
+    np.testing.assert_allclose(agent.predict(batch), np.stack([actions[0]] * 2), atol=1e-5)
     env.close()
     suffixes = {p.suffix for p in (tmp_path / "agent").rglob("*") if p.is_file()}
     assert not suffixes & {".zip", ".pkl", ".pt", ".npz"}
+
+
+def test_an_agent_with_memory_tells_when_episodes_are_mixed_up(encoder_folder, tmp_path):
+    agent = short(tmp_path / "agent", encoder=encoder_folder, inputs="latents", n_stack=2)
+    frames = np.zeros((3, 64, 64, 3), np.uint8)
+    agent.predict(frames)
+    with pytest.raises(ValueError, match="call reset"):
+        agent.predict(frames[:2])
+    agent.reset()
+    agent.predict(frames[:2])
+
+
+def test_stacks_of_an_agent_are_those_that_it_was_trained_on(encoder, encoder_folder, tmp_path):
+    """The same policy on the environments of its training, and through `predict`."""
+    agent = short(
+        tmp_path / "agent", encoder=encoder_folder, inputs="latents_and_proprioception", n_stack=3
+    )
+    venv = make_vec_env(lambda: make_env(ENV, observation="dict"), 2, seed=3)
+    plain = make_vec_env(lambda: make_env(ENV, observation="dict"), 2, seed=3)
+    stacked = VecLatent(venv, encoder, n_stack=3)
+    inputs, seen = stacked.reset(), plain.reset()
+    for _ in range(4):
+        actions, _ = agent.policy.predict(inputs, deterministic=True)
+        np.testing.assert_array_equal(agent.predict(seen), actions)
+        inputs, *_ = stacked.step(actions)
+        seen, *_ = plain.step(actions)
+    venv.close()
+    plain.close()
 
 
 def test_actions_are_bit_identical_in_a_fresh_process(encoder_folder: str, tmp_path: Path):
@@ -91,40 +168,109 @@ def test_same_seed_same_policy(tmp_path: Path):
     assert any(not torch.equal(first[k], other[k]) for k in first)
 
 
-@pytest.mark.parametrize("algorithm", ["PPO", "SAC"])
-def test_interrupted_training_goes_on(
-    algorithm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    import drl_latent.agents.training as training
-
-    real = training._Recorder._on_step
+def interrupt(step: int, run: Callable[[], object]) -> None:
+    real = Recorder._on_step
 
     def dying(self) -> bool:
-        if self.num_timesteps >= 120:
+        if self.num_timesteps >= step:
             raise KeyboardInterrupt
         return real(self)
 
-    monkeypatch.setattr(training._Recorder, "_on_step", dying)
-    with pytest.raises(KeyboardInterrupt):
-        short(tmp_path / "agent", algorithm, steps=192, checkpoint_every=32)
-    assert (tmp_path / "agent.partial" / "training.safetensors").exists()
-    with pytest.raises(ArtifactError, match="not finished"):
-        LatentAgent.load(tmp_path / "agent")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Recorder, "_on_step", dying)
+        with pytest.raises(KeyboardInterrupt):
+            run()
 
-    started: list[int] = []
 
-    def noting(self) -> bool:
-        started.append(self.num_timesteps)
-        return real(self)
+@pytest.mark.parametrize(
+    ("algorithm", "name"),
+    [
+        *[(a, "state") for a in ALGORITHMS],
+        *[("SAC", w) for w in ("stacked latents", "finetuned", "auxiliary", "pixels")],
+        *[("PPO", w) for w in ("latents", "auxiliary")],
+    ],
+)
+def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
+    algorithm: str, name: str, encoder_folder: str, tmp_path: Path
+):
+    way = WAYS[name]
+    encoder = encoder_folder if encodes(way) else None
 
-    monkeypatch.setattr(training._Recorder, "_on_step", noting)
-    short(tmp_path / "agent", algorithm, steps=192, checkpoint_every=32)
-    assert started[0] > 64
-    assert started[-1] == 192
-    episodes = pd.read_parquet(tmp_path / "agent" / "episodes.parquet")
-    assert list(episodes.columns) == ["steps", "return", "success"]
-    assert episodes["steps"].is_monotonic_increasing
-    assert episodes["steps"].min() <= 80
+    def run(folder: str) -> LatentAgent:
+        return short(
+            tmp_path / folder,
+            algorithm,
+            encoder,
+            **way,
+            steps=160,
+            checkpoint_every=48,
+            evaluate_every=64,
+            evaluation_episodes=2,
+        )
+
+    undisturbed = run("whole")
+    for step in (70, 120):
+        interrupt(step, lambda: run("parts"))
+        assert (tmp_path / "parts.partial" / "training.safetensors").exists()
+        with pytest.raises(ArtifactError, match="not finished"):
+            LatentAgent.load(tmp_path / "parts")
+    resumed = run("parts")
+    for key, value in weights(undisturbed).items():
+        assert torch.equal(value, weights(resumed)[key]), key
+    for table in ("episodes.parquet", "evaluations.parquet"):
+        pd.testing.assert_frame_equal(
+            *(pd.read_parquet(tmp_path / folder / table) for folder in ("whole", "parts"))
+        )
+    left = {path.name for path in (tmp_path / "parts").iterdir()}
+    assert not {name for name in left if name.startswith(("training", "replay", "objective"))}
+
+
+def test_evaluations_are_of_the_same_episodes(tmp_path: Path):
+    settings = {"learning_rate": 0.0}
+    train_agent(
+        ENV,
+        tmp_path / "agent",
+        inputs="state",
+        steps=96,
+        n_envs=2,
+        settings={**SHORT["PPO"], **settings},
+        evaluate_every=32,
+        evaluation_episodes=3,
+        progress=False,
+    )
+    table = pd.read_parquet(tmp_path / "agent" / "evaluations.parquet")
+    assert list(table["steps"]) == [32, 64, 96]
+    assert table["return"].nunique() == 1
+
+
+@pytest.mark.parametrize("name", ["nature_cnn", "sac_ae", "ted", "beta_vae", "true_factors"])
+def test_baselines_are_made_from_nothing(name: str, tmp_path: Path):
+    def run() -> LatentAgent:
+        return train_baseline(
+            name,
+            ENV,
+            tmp_path / name,
+            frames=128,
+            pretrain_steps=2,
+            algorithm="SAC",
+            settings={**FEW, "policy_kwargs": {"net_arch": [16]}},
+            steps=32,
+            n_envs=2,
+            env_kwargs={"split": "composition", "partition": "train"},
+            encoder_partition="train",
+            progress=False,
+        )
+
+    agent = run()
+    made = {p.name for p in (tmp_path / name).iterdir()}
+    needs_encoder = BASELINES[name].pretraining is not None
+    assert made == ({"frames", "encoder", "agent"} if needs_encoder else {"agent"})
+    again = run()
+    assert again.config == agent.config
+
+
+def test_every_objective_is_a_baseline():
+    assert set(OBJECTIVES) <= set(BASELINES)
 
 
 def test_training_stays_in_its_partition(tmp_path: Path):
@@ -142,7 +288,11 @@ def test_training_stays_in_its_partition(tmp_path: Path):
     [
         ({"inputs": "latent"}, "Did you mean 'latents'"),
         ({"inputs": "latents"}, "latents need an encoder"),
-        ({"encoder": "somewhere"}, "the true state takes none"),
+        ({"encoder": "somewhere"}, "the true state, take none"),
+        ({"mode": "finetune"}, "trains an encoder"),
+        ({"inputs": "latents", "augmentation": "random_shift"}, "is for inputs='pixels'"),
+        ({"objective": "vae"}, 'in mode="auxiliary"'),
+        ({"n_stack": 0}, "n_stack must be 1 or more"),
         ({"inputs": "latents", "encoder": "/nowhere/enc"}, "There is no encoder folder"),
     ],
 )
@@ -153,7 +303,7 @@ def test_wrong_requests_say_what_to_do(tmp_path: Path, kwargs: dict, says: str):
 
 
 def test_unknown_names_are_refused(tmp_path: Path):
-    with pytest.raises(ValueError, match="Choose from: A2C, PPO, SAC, TD3"):
+    with pytest.raises(ValueError, match="Did you mean 'PPO'"):
         train_agent(ENV, tmp_path / "a", inputs="state", algorithm="PP0")
     with pytest.raises(ValueError, match="Did you mean 'learning_rate'"):
         train_agent(ENV, tmp_path / "a", inputs="state", settings={"learning_rat": 1})

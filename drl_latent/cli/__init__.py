@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import tyro
 
-from drl_latent.cli.commands import Collect, Evaluate, Report, Train
+from drl_latent.cli.commands import Collect, Evaluate, Report
 from drl_latent.cli.data_commands import ExportData, ImportData
 from drl_latent.cli.doctor import Doctor
 from drl_latent.cli.export_command import Export
@@ -24,6 +24,7 @@ from drl_latent.cli.quickstart import Quickstart
 from drl_latent.cli.score_command import Score
 from drl_latent.cli.select_command import Select
 from drl_latent.cli.show import Show
+from drl_latent.cli.train_command import Train
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "quickstart": Quickstart,

@@ -99,50 +99,6 @@ class Collect:
 
 
 @dataclass(frozen=True)
-class Train:
-    """Train a Stable-Baselines3 agent on the latents of an encoder, or on the true state."""
-
-    out: Path
-    """Folder to make."""
-    encoder: Path | None = None
-    """Folder of the encoder; none with --inputs state."""
-    env: Flat = field(default_factory=EnvOptions)
-    partition: str = "policy"
-    """Part of the split to train on."""
-    inputs: Literal["latents", "latents_and_proprioception", "state"] = "latents"
-    """What the policy acts on."""
-    algorithm: str = "PPO"
-    """PPO, A2C, SAC or TD3."""
-    settings: tuple[str, ...] = ()
-    """Settings of the algorithm, e.g. learning_rate=3e-4."""
-    steps: int = 100_000
-    """Environment steps."""
-    n_envs: int = 8
-    """Environments, encoded in one batch."""
-    seed: int = 0
-    """Seed of environments, weights and exploration."""
-
-    def run(self) -> int:
-        """Train."""
-        from drl_latent.agents import train_agent
-
-        agent = train_agent(
-            self.env.env,
-            self.out,
-            encoder=self.encoder,
-            inputs=self.inputs,
-            algorithm=self.algorithm,
-            steps=self.steps,
-            n_envs=self.n_envs,
-            seed=self.seed,
-            env_kwargs=self.env.kwargs(self.partition),
-            settings=parse_settings(self.settings),
-        )
-        print(agent)
-        return 0
-
-
-@dataclass(frozen=True)
 class Evaluate:
     """Run a trained agent on each part of its split, beside random actions."""
 

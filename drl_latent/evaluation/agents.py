@@ -8,13 +8,18 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from drl_latent.envs import Observation
+
 
 class Agent(Protocol):
     """Anything with actions for batches of observations; `LatentAgent` is one."""
 
     @property
-    def observation(self) -> Literal["pixels", "dict", "state"]:
+    def observation(self) -> Observation:
         """The ``observation`` that its environments are made with."""
+
+    def reset(self) -> None:
+        """Forget the steps before: what comes next begins an episode."""
 
     def predict(self, observations: Any) -> NDArray[np.float32]:
         """Return actions, float [N, A], for a batch of N observations."""
@@ -33,6 +38,9 @@ class RandomAgent:
     def __init__(self, action_space: spaces.Box, seed: int = 0) -> None:
         self._low, self._high = action_space.low, action_space.high
         self._rng = np.random.default_rng(seed)
+
+    def reset(self) -> None:
+        """Do nothing: it remembers no steps."""
 
     def predict(self, observations: Any) -> NDArray[np.float32]:
         """Return random actions, float32 [N, A], for N observations."""

@@ -109,10 +109,12 @@ def _run(
         }
         rows.append({"seed": seed, "return": 0.0, "success": False, "length": 0, **values})
     running = list(range(len(envs)))
+    agent.reset()
     while running:
-        actions = agent.predict(stack_observations([observations[i] for i in running]))
-        for i, action in zip(list(running), actions, strict=True):
-            observations[i], reward, terminated, truncated, info = envs[i].step(action)
+        # All of them, those that have ended too: an agent may remember the steps of each.
+        actions = agent.predict(stack_observations(observations))
+        for i in list(running):
+            observations[i], reward, terminated, truncated, info = envs[i].step(actions[i])
             rows[i]["return"] += float(reward)
             rows[i]["length"] += 1
             rows[i]["success"] = bool(info.get("is_success", False))

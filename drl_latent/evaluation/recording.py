@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ _PAUSE = 8
 def record_episodes(
     agent: Agent,
     env_id: str,
-    split: Split,
+    split: Split | Mapping[str, Any] | str | None,
     part: str,
     path: Path,
     *,
@@ -36,7 +36,7 @@ def record_episodes(
     Args:
         agent: The agent.
         env_id: A registered environment, whose episodes all end at the time limit.
-        split: The split.
+        split: The split, as an environment takes it; None for all combinations.
         part: The part of it that episodes come from.
         path: The file to write.
         episodes: Number of episodes.
@@ -54,6 +54,7 @@ def record_episodes(
     envs = [make_env(env_id, **kwargs) for _ in range(episodes)]
     try:
         observations = [env.reset(seed=seed + i)[0] for i, env in enumerate(envs)]
+        agent.reset()
         frames, over = [], False
         while not over:
             frames.append(np.concatenate([np.asarray(env.render()) for env in envs], axis=1))

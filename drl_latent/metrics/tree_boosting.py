@@ -72,10 +72,9 @@ class _Trees(BaseEstimator):
     def _histogram(self, weights: FloatArray) -> FloatArray:
         """Sums of `weights` [N] in each bin of each code, [1, A, bins]."""
         width = self._binned.shape[1]
-        repeated = np.repeat(weights, width)
-        found = np.bincount(self._cells.ravel(), repeated, width * self._width)
-        sums: FloatArray = found.reshape(1, width, self._width)
-        return sums
+        cells, repeated = self._cells.ravel(), np.repeat(weights, width)
+        sums: FloatArray = np.bincount(cells, repeated, width * self._width).astype(float)
+        return sums.reshape(1, width, self._width)
 
     def _children(
         self,

@@ -14,8 +14,10 @@ from drl_latent.objectives.info_gan_cr import InfoGANCR
 from drl_latent.objectives.info_vae import InfoVAE
 from drl_latent.objectives.pca import PCA
 from drl_latent.objectives.qlae import QLAE
+from drl_latent.objectives.rae import RAE
 from drl_latent.objectives.slow_vae import SlowVAE
 from drl_latent.objectives.supervised import Supervised
+from drl_latent.objectives.ted import TED
 from drl_latent.objectives.tripod import Tripod
 from drl_latent.objectives.untrained import Untrained
 from drl_latent.objectives.vae import VAE
@@ -29,6 +31,8 @@ __all__ = [
     "OBJECTIVES",
     "PCA",
     "QLAE",
+    "RAE",
+    "TED",
     "VAE",
     "AdaGVAE",
     "AdaMLVAE",

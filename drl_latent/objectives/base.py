@@ -84,6 +84,8 @@ class Objective(ABC):
     """The kind of code, a name in `drl_latent.models.BOTTLENECKS`."""
     pair_kind: ClassVar[PairKind | None] = None
     """The kind of pairs that batches are made of; None for independent frames."""
+    same_episode: ClassVar[bool] = False
+    """Whether of the P consecutive pairs of a batch, ``i`` and ``i + P / 2`` are of one episode."""
     trains: ClassVar[bool] = True
     """False where `prepare` does all there is to do, so that no step is taken."""
     criterion: ClassVar[str] = "loss"

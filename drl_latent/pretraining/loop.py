@@ -10,11 +10,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from drl_latent.data import FrameDataset
 from drl_latent.models import LatentModel, ModelConfig, to_unit_images
-from drl_latent.objectives.base import Batch, Objective, Player, Terms
+from drl_latent.objectives.base import Batch, Objective
 from drl_latent.optimization import Optimization
 from drl_latent.pretraining.batches import Batches
 from drl_latent.pretraining.monitor import Monitor
 from drl_latent.pretraining.plateau import Plateau
+from drl_latent.pretraining.steps import make_optimizer, take_step
 from drl_latent.progress import track
 from drl_latent.training_state import load_training_state, save_training_state
 
@@ -46,7 +47,14 @@ def train(
         FloatingPointError: A loss or gradient stopped being finite; the last checkpoint is kept.
     """
     device = plan.torch_device
-    batches = Batches(data, plan.batch_size, plan.seed, objective.pair_kind, plan.num_workers)
+    batches = Batches(
+        data,
+        plan.batch_size,
+        plan.seed,
+        objective.pair_kind,
+        plan.num_workers,
+        objective.same_episode,
+    )
     generator = torch.Generator(device).manual_seed(plan.seed)
     with torch.random.fork_rng():
         torch.manual_seed(plan.seed)
@@ -67,7 +75,7 @@ def train(
     trained: LatentModel = model if average is None else average.module  # type: ignore[assignment]
     players = objective.players(model, networks)
     leader = next(iter(players))
-    optimizers = {name: _optimizer(player) for name, player in players.items()}
+    optimizers = {name: make_optimizer(player) for name, player in players.items()}
     plateau = Plateau(plan.patience)
 
     if is_resumed:
@@ -94,7 +102,7 @@ def train(
             )
             note = ""
             for name, player in players.items():
-                terms = _take_step(name, player, optimizers[name], batch, plan, checkpoint)
+                terms = take_step(name, player, optimizers[name], batch, plan, checkpoint)
                 if terms is None:
                     continue
                 if name == leader:
@@ -114,44 +122,3 @@ def train(
                 monitor.look(trained, step + 1)
         monitor.look(trained, step + 1)
     return trained
-
-
-def _optimizer(player: Player) -> torch.optim.Optimizer:
-    kernels = [p for p in player.parameters if p.ndim > 1]
-    others = [p for p in player.parameters if p.ndim <= 1]
-    decays = ((kernels, player.weight_decay), (others, 0.0))
-    groups = [{"params": found, "weight_decay": decay} for found, decay in decays if found]
-    return torch.optim.AdamW(groups, betas=player.betas, fused=True)
-
-
-def _take_step(
-    name: str,
-    player: Player,
-    optimizer: torch.optim.Optimizer,
-    batch: Batch,
-    plan: Optimization,
-    checkpoint: Path,
-) -> Terms | None:
-    """Let one player lower its loss on a batch; return its terms, or None if it sat out."""
-    device = plan.torch_device.type
-    with torch.autocast(device, torch.bfloat16, enabled=plan.is_bfloat16):
-        terms = player.loss(batch)
-    if terms is None:
-        return None
-    optimizer.zero_grad(set_to_none=True)
-    if torch.isfinite(terms["loss"]):
-        terms["loss"].backward(inputs=list(player.parameters))
-        norm = torch.nn.utils.clip_grad_norm_(player.parameters, plan.clip_norm)
-        if torch.isfinite(norm):
-            own = player.learning_rate
-            peak = plan.learning_rate if own is None else own
-            for group in optimizer.param_groups:
-                group["lr"] = peak * plan.rate(batch.step)
-            optimizer.step()
-            return {key: value.detach() for key, value in terms.items()}
-    shown = ", ".join(f"{key} {value.item():g}" for key, value in terms.items())
-    kept = f"The last good checkpoint is {checkpoint}. " if checkpoint.exists() else ""
-    raise FloatingPointError(
-        f"The loss of {name!r} or its gradient is not finite at step {batch.step} ({shown}). "
-        f"{kept}A lower learning rate or clip_norm may help."
-    )

@@ -1,0 +1,18 @@
+"""Settings of algorithms that were tuned on an environment, beside those for all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from drl_latent.agents.perception import Perception
+
+TUNED: dict[tuple[str, str], Mapping[str, Any]] = {}
+"""Environment and algorithm to keyword arguments of its class, on the true state or latents."""
+
+
+def tuned_settings(env_id: str, algorithm: str, perception: Perception) -> dict[str, Any]:
+    """Return what was tuned for an environment; nothing where none was, or for raw images."""
+    if perception.inputs.startswith("pixels"):
+        return {}
+    return dict(TUNED.get((env_id, algorithm), {}))
