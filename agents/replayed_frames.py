@@ -71,6 +71,9 @@ def of_rollout(buffer: RolloutBuffer) -> ReplayedFrames:
     They stay what they are when the buffer is used and emptied.
     """
     observations: Any = buffer.observations
+    if isinstance(observations, dict):
+        # A copy of the dict: the buffer puts flattened arrays in it when minibatches are drawn.
+        observations = dict(observations)
     ends = np.ones((buffer.buffer_size, buffer.n_envs), bool)
     ends[:-1] = buffer.episode_starts[1:] != 0
 
