@@ -175,7 +175,9 @@ class JointObjective(BaseCallback):
         return max(1, self._due(self.model._total_timesteps))
 
     def _due(self, timesteps: int) -> int:
-        return int(self._rate * max(0, timesteps - getattr(self.model, "learning_starts", 0)))
+        learning = max(0, timesteps - getattr(self.model, "learning_starts", 0))
+        # A whole number may have come out a little lower.
+        return int(self._rate * learning + 1e-6)
 
     def _on_rollout_end(self) -> None:
         if isinstance(self.model, OnPolicyAlgorithm):

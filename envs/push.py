@@ -22,13 +22,13 @@ from drl_latent.envs.scene import (
     show_shape,
 )
 
-STAGE, TABLE, MARKED = 0.45, 0.3, 0.24
+STAGE, TABLE, MARKED = 0.45, 0.28, 0.24
 """Half the widths of the squares of tool, object and goal, metres: round an object there is room
 for the tool, wherever the object lies."""
 SUCCESS_RADIUS = 0.08
 """Distance of object and goal that counts as there, metres."""
 TOOL_RADIUS = 0.05
-_BEHIND = 0.14
+_BEHIND = 0.15
 """How far from the object's centre the tool stands to push it, metres."""
 _BELL = 0.1
 """Distance of object and goal at which the reward for being near has fallen to 1/e, metres."""
@@ -54,7 +54,7 @@ class PushEnv(FactorEnv):
 
     Actions are the tool's velocity along x and y, in metres a second, for 0.05 s (5 steps of
     0.01 s); a heavy object with much friction slows it down. The object slides without turning, on
-    after it was pushed, and stops at the rim of its part of the table, 0.3 m from the middle. An
+    after it was pushed, and stops at the rim of its part of the table, 0.28 m from the middle. An
     episode lasts 60 steps and does not end on success: the object has to stay.
     ``info["is_success"]`` is whether the object's centre is within 0.08 m of the ring's, which
     ``info["distance"]`` gives. The sparse reward is 0 for success and -1 otherwise. The dense one is
@@ -99,7 +99,9 @@ class PushEnv(FactorEnv):
             case "object_size":
                 scale(model, pristine, geoms_of(_SHAPES), float(value), flat=True)
             case "goal_hue":
-                paint(model, ["goal_mark"], float(value), saturation=0.4, value=1.0)
+                # Less bright than the object: what stands out most is learned first, and the object
+                # not at all where the ring outshines it.
+                paint(model, ["goal_mark"], float(value), saturation=0.3, value=0.7)
             case "floor_hue":
                 paint_floor(model, float(value), ["floor", "goal_centre"])
             case "light":

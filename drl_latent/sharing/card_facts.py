@@ -86,11 +86,11 @@ def data(config: Mapping[str, Any]) -> dict[str, Any]:
         space = FactorSpace.from_dict(config["factor_space"])
         shown["factors"] = [(f.name, f.kind, f.describe()) for f in space]
     if config.get("split"):
-        shown |= _held_out(config["split"], config["partition"])
+        shown |= held_out(config["split"], config["partition"])
     return shown
 
 
-def _held_out(saved: Mapping[str, Any], partition: str) -> dict[str, Any]:
+def held_out(saved: Mapping[str, Any], partition: str) -> dict[str, Any]:
     """Return which combinations of factors a part of a split has, and which it lacks."""
     from drl_latent.envs import Split
 
@@ -159,14 +159,13 @@ def _share(value: float) -> str:
     return "" if pd.isna(value) else f"{value:.3f}"
 
 
-def provenance(encoder: Encoder) -> dict[str, str]:
-    """Return what the encoder was made with."""
-    made = encoder.made_with
-    versions = {k: v for k, v in made.get("versions", {}).items() if v is not None}
+def provenance(fingerprint: str, made_with: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an encoder or an agent was made with."""
+    versions = {k: v for k, v in made_with.get("versions", {}).items() if v is not None}
     return {
-        "fingerprint": encoder.fingerprint,
-        "git commit": made.get("commit") or "unknown",
+        "fingerprint": fingerprint,
+        "git commit": made_with.get("commit") or "unknown",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "Python": made.get("python", "unknown"),
-        "platform": made.get("platform", "unknown"),
+        "Python": made_with.get("python", "unknown"),
+        "platform": made_with.get("platform", "unknown"),
     }

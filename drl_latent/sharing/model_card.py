@@ -5,27 +5,18 @@ It is documentation, written from what the encoder knows of itself. Nothing read
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import jinja2
-import pandas as pd
 from huggingface_hub import ModelCard, ModelCardData
 
 from drl_latent.sharing import card_facts
 from drl_latent.sharing.card_facts import Scores
+from drl_latent.sharing.card_text import render_card
 
 if TYPE_CHECKING:
     from drl_latent.checkpoint import Encoder
 
 _TEMPLATE = """\
-{% macro table(header, rows) %}
-| {{ header | map("cell") | join(" | ") }} |
-|{{ " --- |" * header | length }}
-{% for row in rows %}
-| {{ row | map("cell") | join(" | ") }} |
-{% endfor %}
-{% endmacro %}
 # {{ title }}
 
 Turns camera frames, uint8 [N, {{ encoder.image_shape | join(", ") }}], into codes, float32
@@ -127,9 +118,9 @@ def model_card(
             *([objective.replace("_", "-")] if objective else []),
         ],
     )
-    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)
-    environment.filters["cell"] = _cell
-    body = environment.from_string(_TEMPLATE).render(
+    return render_card(
+        _TEMPLATE,
+        header,
         encoder=encoder,
         repo_id=repo_id,
         title=f"{objective or 'Untrained'} encoder"
@@ -139,15 +130,5 @@ def model_card(
         data=card_facts.data(data) if data else None,
         optimization=training.get("optimization"),
         scores=None if scores is None else card_facts.scores(scores, encoder),
-        provenance=card_facts.provenance(encoder),
+        provenance=card_facts.provenance(encoder.fingerprint, encoder.made_with),
     )
-    return ModelCard(f"---\n{header.to_yaml()}\n---\n\n{body.rstrip()}\n")
-
-
-def _cell(value: Any) -> str:
-    """Return a value as one cell of a Markdown table."""
-    if isinstance(value, float):
-        text = "" if pd.isna(value) else f"{value:.6g}"
-    else:
-        text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return " ".join(text.split()).replace("|", "\\|")
