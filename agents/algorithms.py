@@ -99,7 +99,9 @@ class Algorithm:
         # A copy: A2C adds its optimiser to the policy's settings in place.
         own = copy.deepcopy(dict(settings))
         own["policy_kwargs"] |= perception.extractor_kwargs(encoder)
-        if perception.acts_on_images and issubclass(self.cls, OffPolicyAlgorithm):
+        is_seen = perception.acts_on_images or perception.encodes
+        if is_seen and issubclass(self.cls, OffPolicyAlgorithm):
+            # Of frames and of their latents alike: each is stored once.
             own["replay_buffer_class"] = FrameReplayBuffer
             own["replay_buffer_kwargs"] = {"n_stack": perception.n_stack}
         policy = self._policy_class(perception, venv.observation_space)
@@ -118,7 +120,7 @@ class Algorithm:
         return self._policy_class(perception, observed)(
             observed,
             action,
-            lambda _: 0.0,
+            BasePolicy._dummy_schedule,
             **settings["policy_kwargs"],
             **perception.extractor_kwargs(encoder),
             **use_sde,

@@ -384,6 +384,22 @@ def test_a_pickled_buffer_goes_on():
     assert_all_same(theirs, ours)
 
 
+@pytest.mark.parametrize("steps", [0, 1, 20, 45])
+@pytest.mark.parametrize("layout", ["transposed", "vector", "dict"])
+def test_a_restored_buffer_goes_on(steps: int, layout: str, tmp_path: Path):
+    venv = film(2, 3, "last" if layout == "dict" else layout, image_only=layout != "dict")
+    theirs, ours = both(venv, 3, 60)
+    play(venv, steps, theirs, ours)
+    np.savez(tmp_path / "state.npz", **ours.state())
+    _, restored = both(venv, 3, 60)
+    with np.load(tmp_path / "state.npz", allow_pickle=False) as arrays:
+        restored.restore(arrays)
+    for more in (0, 20):
+        play(venv, more, theirs, restored)
+        if theirs.size():
+            assert_all_same(theirs, restored)
+
+
 SMALL = {"features_extractor_kwargs": {"cnn_output_dim": 8}}
 
 

@@ -43,7 +43,12 @@ WAYS = {
     "factors": {"inputs": "factors"},
     "latents": {"inputs": "latents"},
     "stacked latents": {"inputs": "latents_and_proprioception", "n_stack": 2},
-    "finetuned": {"inputs": "latents", "mode": "finetune", "n_stack": 2},
+    "finetuned": {
+        "inputs": "latents",
+        "mode": "finetune",
+        "n_stack": 2,
+        "extractor": {"encoder_learning_rate": 1e-4, "warmup_updates": 2},
+    },
     "auxiliary": {
         "inputs": "latents_and_proprioception",
         "mode": "auxiliary",
