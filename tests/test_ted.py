@@ -81,7 +81,7 @@ def test_independent_sources_are_told_apart_better_than_their_mixtures():
         torch.manual_seed(0)
         classifier = PairClassifier(2)
         optimizer = torch.optim.Adam(classifier.parameters(), 0.05)
-        for _ in range(300):
+        for _ in range(150):
             loss = temporal_loss(classifier, earlier, later)["loss"]
             optimizer.zero_grad()
             loss.backward()
