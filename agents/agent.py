@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,21 +16,31 @@ from stable_baselines3.common.policies import BasePolicy
 
 from drl_latent.agents.actions import action_table
 from drl_latent.agents.algorithms import ALGORITHMS
+from drl_latent.agents.batching import count_rows, with_batch_axis
+from drl_latent.agents.history import EPISODES, EVALUATIONS, History
 from drl_latent.agents.latent_vec_env import encode_observations, image_and_vectors
 from drl_latent.agents.memory import Stack
 from drl_latent.agents.observation_spaces import space_from_json, space_to_json
 from drl_latent.agents.perception import Perception
-from drl_latent.artifacts import ArtifactError, Stage, read_manifest
-from drl_latent.checkpoint import Encoder
+from drl_latent.artifacts import ArtifactError, Stage, digest, plain, provenance, read_manifest
+from drl_latent.checkpoint import MANIFEST as ENCODER_MANIFEST
+from drl_latent.checkpoint import Encoder, weight_hashes
 from drl_latent.envs import Observation
+from drl_latent.sharing.hub import HubMixin
+
+if TYPE_CHECKING:
+    from huggingface_hub import ModelCard
+
+    from drl_latent.sharing.agent_facts import Evaluation
 
 KIND = "agent"
+MANIFEST = "manifest.json"
 ENCODER = "encoder"
 """Folder of the encoder in that of the agent: as it was pretrained, also where it is trained on."""
 _WEIGHTS = "policy.safetensors"
 
 
-class LatentAgent:
+class LatentAgent(HubMixin):
     """A policy that acts on what the environment shows: pixels, factors, or the true state.
 
     Args:
@@ -41,7 +51,22 @@ class LatentAgent:
             trained.
         observed: What the environment shows, one step of it.
         acted: What the environment is told.
+        history: How its training went.
+        made_with: Versions, platform and commit that it was trained with; those of now unless
+            given. Copies keep it.
     """
+
+    KIND = KIND
+    MANIFEST = MANIFEST
+    FETCHED = (
+        MANIFEST,
+        _WEIGHTS,
+        EPISODES,
+        EVALUATIONS,
+        "logs/*",
+        *(f"{ENCODER}/{pattern}" for pattern in Encoder.FETCHED),
+    )
+    SHOWN = ("evaluation", "license")
 
     def __init__(
         self,
@@ -50,8 +75,11 @@ class LatentAgent:
         config: Mapping[str, Any],
         observed: spaces.Space[Any],
         acted: spaces.Box,
+        history: History | None = None,
+        made_with: Mapping[str, Any] | None = None,
     ) -> None:
         self.policy, self.encoder, self.config = policy, encoder, dict(config)
+        self.history, self.made_with = history or History(), dict(made_with or provenance())
         self.observation_space, self.action_space = observed, acted
         self.perception = Perception(**self.config["perception"])
         self._stack = Stack(self.perception.n_stack)
@@ -65,6 +93,19 @@ class LatentAgent:
     def observation(self) -> Observation:
         """The ``observation`` that an environment for it is made with."""
         return self.perception.observation
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of all that its actions depend on."""
+        return digest(
+            [
+                self.config["algorithm"],
+                plain(vars(self.perception)),
+                self._shapes(),
+                None if self.encoder is None else self.encoder.fingerprint,
+                weight_hashes(self.policy),
+            ]
+        )
 
     def reset(self) -> None:
         """Forget the steps before, where episodes begin; needed with stacks and LSTMs only."""
@@ -89,9 +130,9 @@ class LatentAgent:
         Raises:
             ValueError: The observations have another shape or type.
         """
-        batch, is_single = self._batch(observations)
+        batch, is_single = with_batch_axis(observations, self.observation_space)
         inputs = self._stack.push(self._encoded(batch))
-        starts = np.full(_rows(batch), self._begins)
+        starts = np.full(count_rows(batch), self._begins)
         actions, self._recurrent = self.policy.predict(
             inputs, self._recurrent, starts, deterministic=deterministic
         )
@@ -100,63 +141,122 @@ class LatentAgent:
             actions = self._table[actions]
         return np.asarray(actions[0] if is_single else actions)
 
-    def _batch(self, observations: Any) -> tuple[Any, bool]:
-        """Return observations with a batch axis, checked, and whether there was none."""
-        space = self.observation_space
-        if not isinstance(space, spaces.Dict):
-            array, is_single = _with_batch_axis(observations, space, "observations")
-            return array, is_single
-        if not isinstance(observations, Mapping) or set(observations) != set(space.spaces):
-            wanted = " and ".join(repr(key) for key in space.spaces)
-            given = sorted(observations) if isinstance(observations, Mapping) else None
-            raise ValueError(
-                f"This agent acts on a dict of {wanted}, got "
-                f"{given or type(observations).__name__}."
-            )
-        parts = {k: _with_batch_axis(observations[k], space[k], repr(k)) for k in space.spaces}
-        return {k: part for k, (part, _) in parts.items()}, all(one for _, one in parts.values())
-
     def _encoded(self, batch: Any) -> Any:
         if self.encoder is None or self.perception.acts_on_images:
             return batch
         keys = image_and_vectors(self.observation_space, self.encoder)
         return encode_observations(batch, self.encoder, *keys)
 
-    def save(self, path: str | Path) -> Path:
-        """Write the agent as a folder that `load` reads without pickle.
+    def generate_model_card(
+        self,
+        *_: Any,
+        evaluation: Evaluation | None = None,
+        license: str | None = None,
+        repo_id: str | None = None,
+    ) -> ModelCard:
+        """Return what `save` writes as ``README.md``; the arguments are those of `save`."""
+        # Imported here because a card draws on all stages, and most agents are only loaded.
+        from drl_latent.sharing.agent_card import agent_card
+
+        return agent_card(self, evaluation=evaluation, license=license, repo_id=repo_id)
+
+    def document(self, folder: Path, card: ModelCard) -> None:
+        """Write the model card and its figure into a finished folder."""
+        from drl_latent.sharing.agent_card import draw_training
+
+        draw_training(self, folder)
+        super().document(folder, card)
+
+    def save(
+        self,
+        path: str | Path,
+        *,
+        evaluation: Evaluation | None = None,
+        license: str | None = None,
+        repo_id: str | None = None,
+    ) -> Path:
+        """Write the agent as a folder that `load` reads without pickle, with a model card.
+
+        A folder that holds this agent already is kept; its card is written anew where there is
+        none, or something to say in it is given.
+
+        Args:
+            path: The folder.
+            evaluation: What the card shows of other combinations of factors: the folder that
+                `drl_latent.evaluation.evaluate_saved` wrote, or a table of
+                `drl_latent.evaluation.evaluate_generalization`.
+            license: Identifier of the weights' licence for the card, e.g. ``"apache-2.0"``.
+            repo_id: Where it is on the hub, for the card.
 
         Raises:
-            ArtifactError: The folder holds another agent.
+            ArtifactError: The folder holds something else, or the evaluation is of another agent.
+            ValueError: The table of the evaluation lacks a column, or has several agents.
         """
-        stage = Stage(path, KIND, self.config)
-        return stage.out if stage.is_complete else self.save_in(stage)
+        return self._save(path, {"evaluation": evaluation, "license": license, "repo_id": repo_id})
 
-    def save_in(self, stage: Stage) -> Path:
-        """Write the agent as the result of `stage` and finish it."""
+    def save_in(self, stage: Stage, card: ModelCard | None = None) -> Path:
+        """Write the agent as the result of `stage`, finish it, and add the model card."""
+        device = self.policy.device
         save_model(self.policy.cpu(), str(stage.folder / _WEIGHTS))
+        self.policy.to(device)
         if self.encoder is not None:
             self.encoder.save(stage.folder / ENCODER)
-        shapes = {
+        self.history.write(stage.folder)
+        made = {"spaces": self._shapes(), "made_with": self.made_with}
+        out = stage.finish(self.config | made)
+        # Last: whatever is wrong with its documentation, the agent is safe.
+        self.document(out, card or self.generate_model_card())
+        return out
+
+    def _shapes(self) -> dict[str, Any]:
+        """Return the spaces of the environment and of the policy, as JSON-able data."""
+        return {
             "environment": space_to_json(self.observation_space),
             "environment_action": space_to_json(self.action_space),
             "policy": space_to_json(self.policy.observation_space),
             "policy_action": space_to_json(self.policy.action_space),
         }
-        return stage.finish(self.config | {"spaces": shapes})
 
     @classmethod
-    def load(cls, path: str | Path) -> LatentAgent:
-        """Read an agent that `save` or `train_agent` wrote; no code from the folder is run.
+    def load(
+        cls,
+        path: str | Path,
+        device: str | torch.device = "cpu",
+        revision: str | None = None,
+    ) -> LatentAgent:
+        """Read an agent that `save`, `train_agent` or `push_to_hub` wrote, and verify it.
+
+        Each file that the manifest lists must have its SHA-256. Other files are ignored, and no
+        code from the folder is run.
+
+        Args:
+            path: A folder; or, where there is none of that name, a repository on the Hugging Face
+                hub, ``"owner/name"``. A `Path` is always a folder.
+            device: Where to put the weights.
+            revision: Branch, tag or commit of the repository; its main branch unless given.
 
         Raises:
-            ArtifactError: The folder is absent, unfinished, damaged, changed or something else.
+            ArtifactError: The folder is absent, unfinished, damaged, changed or something else,
+                or the hub does not give such a repository.
         """
-        folder = Path(path)
-        config = read_manifest(folder, KIND, verify=True)["config"]
+        return cls.from_pretrained(path, device=device, revision=revision)
+
+    @classmethod
+    def read(cls, folder: Path, device: str | torch.device = "cpu") -> LatentAgent:
+        """Read a folder as `load` does; never from the hub."""
+        manifest = read_manifest(folder, KIND, MANIFEST, verify=True)
+        config, files = manifest["config"], manifest["files"]
+        made_with = config.pop("made_with", manifest["provenance"])
         try:
             shapes = {k: space_from_json(v) for k, v in config["spaces"].items()}
+            acted = shapes["environment_action"]
+            if not isinstance(acted, spaces.Box):
+                raise TypeError(f"its environment takes actions of {acted}")
             perception = Perception(**config["perception"])
-            encoder = Encoder.load(folder / ENCODER) if perception.encodes else None
+            needed = [_WEIGHTS, *([f"{ENCODER}/{ENCODER_MANIFEST}"] if perception.encodes else [])]
+            if absent := [name for name in needed if name not in files]:
+                raise ValueError(f"its manifest lists no {' or '.join(absent)} to verify")
+            encoder = Encoder.read(folder / ENCODER, device) if perception.encodes else None
             with torch.random.fork_rng():
                 policy = ALGORITHMS[config["algorithm"]].make_policy(
                     shapes["policy"],
@@ -166,43 +266,20 @@ class LatentAgent:
                     str(folder / ENCODER),
                 )
             load_model(policy, folder / _WEIGHTS)
+            history = History.read(folder, files)
         except ArtifactError:
             raise
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ArtifactError(f"{path} does not hold a usable agent: {error}") from error
-        acted = shapes["environment_action"]
-        assert isinstance(acted, spaces.Box)
-        return cls(policy, encoder, config, shapes["environment"], acted)
+            said = f"it lacks {error}" if type(error) is KeyError else " ".join(str(error).split())
+            raise ArtifactError(
+                f"{folder} does not hold a usable agent: {said.rstrip('.')}. Make or copy it "
+                "again, or upgrade drl-latent if a newer version wrote it."
+            ) from error
+        policy.to(device)
+        return cls(policy, encoder, config, shapes["environment"], acted, history, made_with)
 
     def __repr__(self) -> str:
         seen = self.perception
         trained = "" if seen.mode == "frozen" else f", {seen.mode}"
         encoder = f" of {self.encoder!r}{trained}" if self.encoder else ""
         return f"LatentAgent({self.config['algorithm']} on {seen.inputs}{encoder})"
-
-
-def _rows(batch: Any) -> int:
-    return len(next(iter(batch.values())) if isinstance(batch, Mapping) else batch)
-
-
-def _with_batch_axis(values: Any, space: spaces.Space[Any], name: str) -> tuple[NDArray[Any], bool]:
-    """Return values [N, ...] as the space has them, and whether they were of one environment.
-
-    Raises:
-        ValueError: They have another shape, or images another type.
-    """
-    assert isinstance(space, spaces.Box)
-    array = np.asarray(values)
-    is_image = space.dtype == np.uint8
-    if not is_image:
-        array = array.astype(np.float32)
-    is_single = array.ndim == len(space.shape)
-    batch = array[None] if is_single else array
-    if batch.shape[1:] != space.shape or batch.dtype != space.dtype:
-        kind = "uint8 frames" if is_image else "numbers"
-        wanted = ", ".join(map(str, space.shape))
-        raise ValueError(
-            f"This agent acts on {kind} of shape [N, {wanted}]; {name} are {array.dtype} of shape "
-            f"{list(array.shape)}."
-        )
-    return batch, is_single

@@ -18,7 +18,6 @@ from drl_latent.agents.layouts import ImageLayout, observation_layouts
 from drl_latent.agents.whitening import read_whitening
 from drl_latent.artifacts import ArtifactError, read_manifest
 from drl_latent.checkpoint import KIND, MANIFEST, WEIGHTS, Encoder
-from drl_latent.sharing.hub import locate
 
 _loaded: weakref.WeakValueDictionary[tuple[str, str], Encoder] = weakref.WeakValueDictionary()
 
@@ -56,7 +55,7 @@ class LatentExtractor(BaseFeaturesExtractor):
             with the mean. ``"quantised"``: the code of an encoder whose latents have levels, and
             an error for others.
         whiten: Mean and standard deviation by which each latent is standardised, as
-            `drl_latent.agents.whitening` measures them. They stay what they are.
+            `drl_latent.agents.whitening.measure_whitening` returns them. They are not learned.
         encoder_learning_rate: Of an encoder that is trained; that of the agent unless given. If
             the agent's follows a schedule, it falls with it: this is the rate at the start.
         warmup_updates: Number of steps of the critic's optimiser during which its loss does not
@@ -232,7 +231,7 @@ def _load_shared(path: str | Path, fingerprint: str | None) -> Encoder:
             f"it, got {type(path).__name__}; save it first: encoder.save(path)."
         )
     try:
-        folder = locate(path).resolve()
+        folder = Encoder.locate(path).resolve()
         manifest = read_manifest(folder, KIND, MANIFEST)
         key = (str(folder), str(manifest["files"]))
         encoder = _loaded.get(key)

@@ -29,6 +29,7 @@ from drl_latent.agents.checkpoints import (
     start_afresh,
 )
 from drl_latent.agents.extractor import Mode
+from drl_latent.agents.history import History
 from drl_latent.agents.perception import Augmentation, Inputs, Perception
 from drl_latent.agents.tuned import tuned_settings
 from drl_latent.artifacts import Stage, plain
@@ -36,8 +37,6 @@ from drl_latent.checkpoint import Encoder
 from drl_latent.envs import Split, make_env
 from drl_latent.progress import track
 
-EPISODES = "episodes.parquet"
-EVALUATIONS = "evaluations.parquet"
 _EVALUATION_SEED = 1_000_000
 
 
@@ -161,9 +160,10 @@ def train_agent(
                 apart = environments(min(n_envs, evaluation_episodes))
                 checks = Evaluations(apart, evaluation_episodes, seed + _EVALUATION_SEED)
             training = _Training(model, stage.folder, schedule, joint, checks)
-            training.run(callbacks, progress, title)
-            observed, acted = _spaces(env_id, kwargs, perception)
-            LatentAgent(model.policy, encoder, plain(request), observed, acted).save_in(stage)
+            history = training.run(callbacks, progress, title)
+            shapes = _spaces(env_id, kwargs, perception)
+            agent = LatentAgent(model.policy, encoder, plain(request), *shapes, history)
+            agent.save_in(stage)
     return LatentAgent.load(out)
 
 
@@ -190,8 +190,8 @@ class _Training:
         self._joint, self._checks = joint, checks
         self._episodes: list[list[float]] = []
 
-    def run(self, callbacks: Sequence[BaseCallback], progress: bool, title: str) -> None:
-        """Train, and write the tables of episodes and evaluations."""
+    def run(self, callbacks: Sequence[BaseCallback], progress: bool, title: str) -> History:
+        """Train, and return how it went."""
         model, schedule, checks = self._model, self._schedule, self._checks
         is_resumed = (self._folder / CHECKPOINT).exists()
         if is_resumed:
@@ -213,11 +213,11 @@ class _Training:
             watching.append(Every(schedule.checkpoint_every, self._checkpoint))
             if done < schedule.steps:
                 model.learn(schedule.steps - done, watching, reset_num_timesteps=False)
-        episode_table(self._episodes).to_parquet(self._folder / EPISODES)
         if checks is not None:
             checks.run(model)
-            episode_table(checks.rows).to_parquet(self._folder / EVALUATIONS)
         remove_checkpoint(self._folder)
+        evaluations = None if checks is None else episode_table(checks.rows)
+        return History(episode_table(self._episodes), evaluations)
 
     def _checkpoint(self) -> None:
         notes = {

@@ -13,26 +13,20 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
-from drl_latent.artifacts import (
-    DOCUMENTATION,
-    ArtifactError,
-    Stage,
-    digest,
-    provenance,
-    read_manifest,
-    write_bytes,
-)
+from drl_latent.artifacts import ArtifactError, Stage, digest, provenance, read_manifest
 from drl_latent.models import LatentModel, ModelConfig, to_unit_images
-from drl_latent.sharing.hub import KIND, MANIFEST, WEIGHTS, HubMixin
+from drl_latent.sharing.hub import HubMixin
 
 if TYPE_CHECKING:
     from huggingface_hub import ModelCard
 
     from drl_latent.sharing.card_facts import Scores
 
-__all__ = ["KIND", "MANIFEST", "WEIGHTS", "Encoder"]
+KIND = "encoder"
+MANIFEST = "config.json"
+WEIGHTS = "model.safetensors"
 _BATCH = 512
 
 
@@ -48,6 +42,11 @@ class Encoder(HubMixin):
         made_with: Versions, platform and commit that it was trained with; those of now unless
             given. Copies keep it.
     """
+
+    KIND = KIND
+    MANIFEST = MANIFEST
+    FETCHED = (MANIFEST, WEIGHTS, "logs/*")
+    SHOWN = ("scores", "license")
 
     def __init__(
         self,
@@ -88,9 +87,7 @@ class Encoder(HubMixin):
     @property
     def fingerprint(self) -> str:
         """A short hash of architecture and weights: equal for encoders that give equal codes."""
-        state = self.model.state_dict()
-        hashes = {k: _tensor_hash(v) for k, v in sorted(state.items())}
-        return digest([dataclasses.asdict(self.config), hashes])
+        return digest([dataclasses.asdict(self.config), weight_hashes(self.model)])
 
     @overload
     def __call__(self, frames: NDArray[np.uint8]) -> NDArray[np.float32]: ...
@@ -194,21 +191,7 @@ class Encoder(HubMixin):
             ArtifactError: The folder holds something else, or the scores are of another encoder.
             ValueError: The table of scores lacks a column.
         """
-        # First: scores that do not fit leave nothing behind.
-        card = self.generate_model_card(scores=scores, license=license, repo_id=repo_id)
-        out = Path(path)
-        if not out.exists():
-            return self.save_in(Stage(out, KIND, {"fingerprint": self.fingerprint}, MANIFEST), card)
-        found = read_manifest(out, KIND, MANIFEST)["config"].get("fingerprint")
-        if found != self.fingerprint:
-            raise ArtifactError(
-                f"{out} holds another encoder, {found}, than the one to save, {self.fingerprint}. "
-                "Choose another folder, or delete it."
-            )
-        is_told_more = any(fact is not None for fact in (scores, license, repo_id))
-        if is_told_more or not (out / DOCUMENTATION).exists():
-            write_bytes(out / DOCUMENTATION, str(card).encode())
-        return out
+        return self._save(path, {"scores": scores, "license": license, "repo_id": repo_id})
 
     def save_in(self, stage: Stage, card: ModelCard | None = None) -> Path:
         """Write the encoder as the result of `stage`, finish it, and add the model card."""
@@ -223,7 +206,7 @@ class Encoder(HubMixin):
             }
         )
         # Last: whatever is wrong with its documentation, the encoder is safe.
-        write_bytes(out / DOCUMENTATION, str(card or self.generate_model_card()).encode())
+        self.document(out, card or self.generate_model_card())
         return out
 
     def export_onnx(self, path: str | Path) -> Path:
@@ -296,6 +279,12 @@ class Encoder(HubMixin):
 def _writable(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     # torch warns when it wraps memory that it must not write, as that of a read-only memory map.
     return frames if frames.flags.writeable and min(frames.strides) >= 0 else frames.copy()
+
+
+def weight_hashes(module: nn.Module) -> dict[str, str]:
+    """Return the SHA-256 of each tensor of a module's state, by its name."""
+    state = module.state_dict()
+    return {name: _tensor_hash(state[name]) for name in sorted(state)}
 
 
 def _tensor_hash(tensor: Tensor) -> str:

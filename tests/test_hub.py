@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
-from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -25,55 +23,10 @@ from drl_latent.artifacts import ArtifactError
 from drl_latent.cli.export_command import Export
 from drl_latent.sharing.hub import is_repo_id
 
+if TYPE_CHECKING:
+    from conftest import FakeHub
+
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
-
-
-class FakeHub:
-    """The calls that leave this machine, with repositories as folders."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.calls: list[dict[str, Any]] = []
-        self.fails: Exception | None = None
-
-    def _call(self, **arguments: Any) -> None:
-        self.calls.append(arguments)
-        if self.fails is not None:
-            raise self.fails
-
-    def create_repo(self, repo_id: str, **options: Any) -> SimpleNamespace:
-        self._call(create=repo_id, **options)
-        (self.root / repo_id).mkdir(parents=True, exist_ok=True)
-        (self.root / repo_id / ".gitattributes").write_text("*.safetensors filter=lfs")
-        return SimpleNamespace(repo_id=repo_id)
-
-    def upload_folder(self, repo_id: str, folder_path: Path, **options: Any) -> str:
-        self._call(upload=repo_id, **options)
-        shutil.copytree(folder_path, self.root / repo_id, dirs_exist_ok=True)
-        return f"https://huggingface.co/{repo_id}/commit/1"
-
-    def snapshot_download(self, repo_id: str, allow_patterns: list[str], **options: Any) -> str:
-        self._call(download=repo_id, **options)
-        snapshot = self.root / "cache" / repo_id
-        shutil.rmtree(snapshot, ignore_errors=True)
-        for file in (self.root / repo_id).rglob("*"):
-            name = file.relative_to(self.root / repo_id).as_posix()
-            if file.is_file() and any(fnmatch(name, pattern) for pattern in allow_patterns):
-                # Like the cache of the hub: links to files that lie elsewhere.
-                (snapshot / name).parent.mkdir(parents=True, exist_ok=True)
-                (snapshot / name).symlink_to(file)
-        return str(snapshot)
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
-    """A hub, and an empty working directory."""
-    fake = FakeHub(tmp_path / "hub")
-    monkeypatch.setattr("huggingface_hub.hub_mixin.HfApi", lambda **_: fake)
-    monkeypatch.setattr("drl_latent.sharing.hub.snapshot_download", fake.snapshot_download)
-    (tmp_path / "work").mkdir()
-    monkeypatch.chdir(tmp_path / "work")
-    return fake
 
 
 def response(error: type[Exception]) -> Exception:

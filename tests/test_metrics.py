@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -456,3 +457,13 @@ def test_sap_of_a_circular_factor_of_two_opposite_values_is_that_of_its_number()
     circular = metrics.sap(z, y, discrete=[False, False], periods=[360.0, 360.0], **BARE)
     linear = metrics.sap(z, y, discrete=[False, False], **BARE)
     np.testing.assert_allclose(circular.matrix, linear.matrix, atol=1e-9)
+
+
+def test_metrics_in_processes_give_the_table_of_one_process():
+    y = draw_factors(3_000)
+    z = draw_codes(y, noise=0.3)
+    chosen = ["mig", "modularity", "linear_probe", "irs"]
+    one, two = (
+        metrics.score_all(z, y, metrics=chosen, resamples=5, n_jobs=n_jobs) for n_jobs in (1, 2)
+    )
+    pd.testing.assert_frame_equal(one, two)

@@ -113,7 +113,7 @@ def test_header_is_what_the_hub_reads(trained: Encoder, tmp_path: Path):
     trained.save(tmp_path / "enc", license="apache-2.0", repo_id="somebody/reach")
     text = (tmp_path / "enc" / "README.md").read_text()
     header = yaml.safe_load(text.split("---\n")[1])
-    assert header["library_name"] == "drl_latent"
+    assert header["library_name"] == "drl-latent"
     assert header["license"] == "apache-2.0"
     assert {"disentanglement", "beta-vae"} <= set(header["tags"])
     assert ModelCard.load(tmp_path / "enc" / "README.md").data.to_dict() == header

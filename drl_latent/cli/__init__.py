@@ -25,6 +25,7 @@ from drl_latent.cli.score_command import Score
 from drl_latent.cli.select_command import Select
 from drl_latent.cli.show import Show
 from drl_latent.cli.train_command import Train
+from drl_latent.cli.zoo_command import ExportZoo
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "quickstart": Quickstart,
@@ -39,6 +40,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "report": Report,
     "export": Export,
     "export-data": ExportData,
+    "export-zoo": ExportZoo,
     "show": Show,
     "factors": Factors,
     "doctor": Doctor,

@@ -19,6 +19,9 @@ Floats = FloatArray | NDArray[np.float32]
 Task = tuple[Any, Floats, Floats | IntArray]
 """An unfitted estimator, codes [N, A] and targets [N] or [N, T]."""
 
+ROWS_FOR_PROCESSES = 2_500
+"""With fewer rows than this, starting a process takes longer than it saves."""
+
 
 def fit_all(tasks: Sequence[Task], n_jobs: int = 1) -> list[Any]:
     """Fit each of `tasks`, `n_jobs` at a time, and return the fitted models in their order."""

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 
 from drl_latent.metrics.base import FloatArray
 from drl_latent.metrics.boosting import HistogramBoostingClassifier, HistogramBoostingRegressor
-from drl_latent.metrics.fitting import run_all
+from drl_latent.metrics.fitting import ROWS_FOR_PROCESSES, run_all
 from drl_latent.metrics.inputs import Inputs
 from drl_latent.metrics.splits import target_pair
 from drl_latent.metrics.tree_boosting import TreeBoostingClassifier, TreeBoostingRegressor
@@ -38,7 +38,6 @@ _LOCKING = (
     TreeBoostingClassifier,
     TreeBoostingRegressor,
 )
-_ROWS_FOR_PROCESSES = 2_500
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +69,7 @@ def fit_importances(
         for place, task in zip(owner, tasks, strict=True)
     ]
     order = np.argsort(np.negative(classes), kind="stable").tolist()
-    locks = isinstance(tasks[0][0], _LOCKING) and len(live) >= _ROWS_FOR_PROCESSES
+    locks = isinstance(tasks[0][0], _LOCKING) and len(live) >= ROWS_FOR_PROCESSES
     found = run_all(_fit_and_predict, [tasks[i] for i in order], n_jobs, processes=locks)
     fitted = dict(zip(order, found, strict=True))
     columns, scores = [], []

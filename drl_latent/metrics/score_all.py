@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from drl_latent.metrics.base import METRICS, Metric, MetricResult
 from drl_latent.metrics.correlation import CorrelatedFactorsWarning, warn_of_correlated
+from drl_latent.metrics.fitting import ROWS_FOR_PROCESSES, run_all
 from drl_latent.metrics.inputs import check_inputs
 from drl_latent.metrics.splits import Held
 
@@ -49,12 +50,37 @@ def score_each(
     # Once, and not again by each metric.
     warn_of_correlated(check_inputs(codes, factors, **about))  # type: ignore[arg-type]
     given = about | {"test": test, "seed": seed, "n_jobs": n_jobs} | shared
+    arguments = {
+        name: _accepted(metric, given) | dict(options.get(name, {}))
+        for name, metric in functions.items()
+    }
+    # Metrics that fit models do so several at a time; the others are themselves run so. What is
+    # asked of one in particular, such as a simulator, may not go into another process.
+    apart = [
+        name
+        for name in chosen
+        if n_jobs > 1
+        and len(codes) >= ROWS_FOR_PROCESSES  # type: ignore[arg-type]
+        and "n_jobs" not in arguments[name]
+        and name not in options
+    ]
+    apart = apart if len(apart) > 1 else []
+    tasks = [(functions[name], codes, factors, arguments[name]) for name in apart]
+    results = dict(zip(apart, run_all(_score, tasks, n_jobs, processes=True), strict=True))
+    return {
+        name: results[name]
+        if name in results
+        else _score(functions[name], codes, factors, arguments[name])
+        for name in chosen
+    }
+
+
+def _score(
+    metric: Metric, codes: ArrayLike, factors: ArrayLike, arguments: Mapping[str, Any]
+) -> MetricResult:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CorrelatedFactorsWarning)
-        return {
-            name: metric(codes, factors, **(_accepted(metric, given) | dict(options.get(name, {}))))
-            for name, metric in functions.items()
-        }
+        return metric(codes, factors, **arguments)
 
 
 def score_all(
@@ -88,7 +114,7 @@ def score_all(
         periods: The period of each circular factor, 0 for others.
         groups: [N], the group of each row, such as its episode.
         seed: Of every draw.
-        n_jobs: Models fitted at a time; it changes no result.
+        n_jobs: Models fitted, or metrics scored, at a time; it changes no result.
         options: Metric name -> further arguments of that metric.
         shared: Further arguments of all metrics that take them: `resamples`, `floor`,
             `conditional`, `estimator`...

@@ -11,7 +11,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from drl_latent.sharing import card_facts
 from drl_latent.sharing.card_facts import Scores
-from drl_latent.sharing.card_text import render_card
+from drl_latent.sharing.card_text import LIBRARY, render_card
 
 if TYPE_CHECKING:
     from drl_latent.checkpoint import Encoder
@@ -107,7 +107,7 @@ def model_card(
     training = encoder.training
     objective, data = training.get("objective_name"), training.get("data", {})
     header = ModelCardData(
-        library_name="drl_latent",
+        library_name=LIBRARY,
         license=license,
         pipeline_tag="image-feature-extraction",
         tags=[
