@@ -33,8 +33,9 @@ _BEHIND = 0.15
 _BELL = 0.1
 """Distance of object and goal at which the reward for being near has fallen to 1/e, metres."""
 _NEAREST_START = 0.18
-_APART = 0.19
-"""Distances at the start, metres: of object and goal, and of object and tool, at least."""
+_APART = 0.17
+"""How far at the start, metres and at least, the goal is beyond the object and the tool before it,
+both along y."""
 
 _SHAPES = {
     "box": ("object_box",),
@@ -51,6 +52,9 @@ _FELT = ("object_shape", "object_size", "object_mass", "object_friction")
 @register_env("Push-v0", max_episode_steps=60)
 class PushEnv(FactorEnv):
     """Push the coloured object onto the ring on the table.
+
+    An episode starts with the tool on the near side of the object, lower in the image, and the ring
+    beyond it, at most 45 degrees to the side.
 
     Actions are the tool's velocity along x and y, in metres a second, for 0.05 s (5 steps of
     0.01 s); a heavy object with much friction slows it down. The object slides without turning, on
@@ -122,17 +126,20 @@ class PushEnv(FactorEnv):
                 data.mocap_pos[0, 1] = float(value)
 
     def _draw_state(self, fixed: Mapping[str, Value]) -> dict[str, Value]:
-        """Draw positions: the tool is clear of the object, and the goal some way off."""
-        for _ in range(MOST_DRAWS):
-            drawn = super()._draw_state(fixed)
-            tool, thing, goal = (
-                np.array([drawn[f"{what}_x"], drawn[f"{what}_y"]], dtype=np.float64)
-                for what in ("effector", "object", "goal")
-            )
-            far = np.linalg.norm(thing - goal) > _NEAREST_START
-            if far and np.linalg.norm(thing - tool) > _APART:
-                break
-        return drawn
+        """Draw positions: the tool in front of the object, and the goal some way beyond it."""
+        space = self.factor_space.state
+        rows = space.sample_values(MOST_DRAWS, self.np_random)
+        for name, value in fixed.items():
+            rows[:, space.column(name)] = float(value)
+        tool, thing, goal = (
+            rows[:, [space.column(f"{what}_x"), space.column(f"{what}_y")]].T
+            for what in ("effector", "object", "goal")
+        )
+        aside, beyond = goal - thing
+        fits = (beyond > _NEAREST_START) & (np.abs(aside) < beyond) & (thing[1] - tool[1] > _APART)
+        # The first that fits; just the first where what is fixed leaves none.
+        row = rows[np.argmax(fits)]
+        return {f.name: float(v) for f, v in zip(space, row, strict=True)} | dict(fixed)
 
     def _read_state(self) -> dict[str, float]:
         places = np.concatenate([self._tool, self._object, self._goal])

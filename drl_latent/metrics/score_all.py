@@ -54,18 +54,18 @@ def score_each(
         name: _accepted(metric, given) | dict(options.get(name, {}))
         for name, metric in functions.items()
     }
-    # Metrics that fit models do so several at a time; the others are themselves run so. What is
+    # Enough metrics to keep every job busy are scored in processes, one job each, those that fit
+    # models first because they take longest; fewer fit their models several at a time. What is
     # asked of one in particular, such as a simulator, may not go into another process.
-    apart = [
-        name
-        for name in chosen
-        if n_jobs > 1
-        and len(codes) >= ROWS_FOR_PROCESSES  # type: ignore[arg-type]
-        and "n_jobs" not in arguments[name]
-        and name not in options
+    apart = sorted(set(chosen) - set(options), key=lambda name: "n_jobs" not in arguments[name])
+    large = len(codes) >= ROWS_FOR_PROCESSES  # type: ignore[arg-type]
+    if n_jobs == 1 or len(apart) < 2 * n_jobs or not large:
+        apart = []
+    alone = {"n_jobs": 1}
+    tasks = [
+        (functions[n], codes, factors, arguments[n] | (alone if "n_jobs" in arguments[n] else {}))
+        for n in apart
     ]
-    apart = apart if len(apart) > 1 else []
-    tasks = [(functions[name], codes, factors, arguments[name]) for name in apart]
     results = dict(zip(apart, run_all(_score, tasks, n_jobs, processes=True), strict=True))
     return {
         name: results[name]
