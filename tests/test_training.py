@@ -248,7 +248,16 @@ def test_evaluations_are_of_the_same_episodes(tmp_path: Path):
     assert table["return"].nunique() == 1
 
 
-@pytest.mark.parametrize("name", ["nature_cnn", "sac_ae", "ted", "beta_vae", "true_factors"])
+QUICK_BASELINES = ("nature_cnn", "sac_ae", "beta_vae", "true_factors")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *QUICK_BASELINES,
+        *(pytest.param(n, marks=pytest.mark.slow) for n in BASELINES if n not in QUICK_BASELINES),
+    ],
+)
 def test_baselines_are_made_from_nothing(name: str, tmp_path: Path):
     def run() -> LatentAgent:
         return train_baseline(

@@ -47,7 +47,7 @@ def dci(
         estimator: "gradient_boosting" (scikit-learn's, 100 trees of depth 3, as the field's
             reference implementation has it; its time grows with rows, codes and the factor's
             classes: about 4 s a factor at 2,000 rows), "fast_gradient_boosting" (the same recipe
-            with thresholds at 1,024 places; about six times as fast on one core, disentanglement
+            with thresholds at 1,024 places; about six times as fast, disentanglement
             within 0.02), "light_gradient_boosting" (LightGBM, fifty times as fast, within 0.05;
             intervals and floors of the first two come from it), "random_forest" (100 full trees,
             whose importances spread over codes of noise), or "lasso" (L1-regularised linear or
