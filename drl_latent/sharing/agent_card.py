@@ -217,5 +217,7 @@ def _training_figure(agent: LatentAgent, theme: Theme) -> Figure:
             clip_on=False,
             zorder=3,
         )
+        # The curve's range was fixed before these, and the last one is at the very end.
+        axis.set_xlim(0, 1.02 * max(axis.get_xlim()[1], checks["steps"].max() / 1000))
         axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncol=2, handlelength=3)
     return figure
