@@ -14,6 +14,7 @@ from drl_latent.agents.training import train_agent
 from drl_latent.data import FrameDataset, collect, open_dataset
 from drl_latent.data.collect import Source
 from drl_latent.data.dataset import PairKind
+from drl_latent.models import ModelConfig
 from drl_latent.objectives import OBJECTIVES
 from drl_latent.optimization import Optimization
 from drl_latent.pretrain import pretrain
@@ -23,6 +24,10 @@ _SOURCES: dict[PairKind | None, Source] = {
     None: "factors",
     "pairs": "pairs",
     "consecutive": "rollout",
+}
+_BESIDE: dict[Inputs, Inputs] = {
+    "latents": "latents_and_proprioception",
+    "pixels": "pixels_and_proprioception",
 }
 
 
@@ -91,8 +96,10 @@ def train_baseline(
     frames: int = 50_000,
     pretrain_steps: int = 20_000,
     objective_settings: Mapping[str, Any] | None = None,
+    model: ModelConfig | None = None,
     optimization: Optimization | None = None,
     encoder_partition: str = "encoder",
+    proprioception: bool = False,
     seed: int = 0,
     env_kwargs: Mapping[str, Any] | None = None,
     progress: bool = True,
@@ -111,8 +118,11 @@ def train_baseline(
         frames: Number of frames to collect.
         pretrain_steps: Steps of pretraining.
         objective_settings: Settings of the pretraining objective, beside those of the baseline.
+        model: The encoder's architecture; the light one unless given.
         optimization: The other settings of pretraining.
         encoder_partition: Part of the split that frames are collected from.
+        proprioception: Whether policies on latents or pixels also get what the robot knows of
+            itself.
         seed: Seed of every piece.
         env_kwargs: Keyword arguments of the environment, such as ``split`` and ``partition``.
         progress: Whether to show progress.
@@ -144,6 +154,7 @@ def train_baseline(
             out=folder / "encoder",
             steps=pretrain_steps,
             seed=seed,
+            model=model,
             optimization=optimization,
             progress=progress,
             **{**baseline.settings, **(objective_settings or {})},
@@ -152,7 +163,7 @@ def train_baseline(
         env_id,
         folder / "agent",
         encoder=encoder,
-        inputs=baseline.inputs,
+        inputs=_BESIDE.get(baseline.inputs, baseline.inputs) if proprioception else baseline.inputs,
         mode=baseline.mode,
         objective=baseline.objective,
         augmentation=baseline.augmentation,

@@ -12,6 +12,7 @@ the same episodes. Everything is kept in the output folder: an interrupted call 
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from drl_latent.artifacts import write_json
 from drl_latent.data import collect
 from drl_latent.envs import FactorEnv, Split, make_env, make_transfer_split
 from drl_latent.evaluation import evaluate_saved
+from drl_latent.pretrain import default_model
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Task:
     """Factors that vary."""
     frames: int = 30_000
     pretrain_steps: int = 6_000
+    latents: int = 10
     objectives: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Settings of objectives."""
     agent: dict[str, Any] = field(default_factory=dict)
@@ -54,6 +57,20 @@ TASKS = {
         objectives={"beta_vae": {"beta": 10.0, **SALIENT}, "ae": SALIENT},
         agent={"steps": 50_000},
         state_agent={"steps": 40_000},
+    ),
+    "push": Task(
+        "DrlLatent/Push-v0",
+        ("object_hue", "object_size", "floor_hue"),
+        pretrain_steps=5_500,
+        latents=12,
+        objectives={"beta_vae": {"beta": 10.0, **SALIENT}, "ae": SALIENT},
+        agent={
+            "algorithm": "SAC",
+            "steps": 50_000,
+            "proprioception": True,
+            "n_stack": 2,
+        },
+        state_agent={"steps": 30_000, "n_stack": 1},
     ),
 }
 
@@ -101,12 +118,14 @@ def train(task: Task, name: str, folder: Path, split: Split, seed: int) -> Laten
             env_kwargs={**kwargs, "partition": "encoder"},
         )
     own = {} if baseline.inputs == "latents" else task.state_agent
+    model = dataclasses.replace(default_model((64, 64, 3)), latent_dim=task.latents)
     return train_baseline(
         name,
         task.env,
         folder / name,
         data=data,
         pretrain_steps=task.pretrain_steps,
+        model=model,
         objective_settings=task.objectives.get(baseline.pretraining or "", {}),
         seed=seed,
         env_kwargs=kwargs,

@@ -283,6 +283,20 @@ def test_baselines_are_made_from_nothing(name: str, tmp_path: Path):
     assert again.config == agent.config
 
 
+def test_baselines_can_have_proprioception_beside(tmp_path: Path):
+    agent = train_baseline(
+        "nature_cnn",
+        ENV,
+        tmp_path / "cnn",
+        proprioception=True,
+        settings={**SHORT["PPO"], "policy_kwargs": {"net_arch": [16]}},
+        steps=32,
+        n_envs=2,
+        progress=False,
+    )
+    assert agent.perception.inputs == "pixels_and_proprioception"
+
+
 def test_every_objective_is_a_baseline():
     assert set(OBJECTIVES) <= set(BASELINES)
 

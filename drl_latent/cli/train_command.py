@@ -76,6 +76,8 @@ class Train:
     """With --baseline: number of frames to collect."""
     pretrain_steps: int = 20_000
     """With --baseline: steps of pretraining."""
+    proprioception: bool = False
+    """With --baseline: policies on latents or pixels also get what the robot knows of itself."""
     objective_settings: tuple[str, ...] = ()
     """With --baseline: settings of the pretraining objective, e.g. beta=8."""
 
@@ -117,6 +119,7 @@ class Train:
                 data=self.data,
                 frames=self.frames,
                 pretrain_steps=self.pretrain_steps,
+                proprioception=self.proprioception,
                 objective_settings=parse_settings(self.objective_settings),
                 **shared,
             )
