@@ -26,6 +26,7 @@ from drl_latent.artifacts import ArtifactError, Stage, digest, plain, provenance
 from drl_latent.checkpoint import MANIFEST as ENCODER_MANIFEST
 from drl_latent.checkpoint import Encoder, weight_hashes
 from drl_latent.envs import Observation
+from drl_latent.manifest import unusable
 from drl_latent.sharing.hub import HubMixin
 
 if TYPE_CHECKING:
@@ -218,30 +219,6 @@ class LatentAgent(HubMixin):
         }
 
     @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        device: str | torch.device = "cpu",
-        revision: str | None = None,
-    ) -> LatentAgent:
-        """Read an agent that `save`, `train_agent` or `push_to_hub` wrote, and verify it.
-
-        Each file that the manifest lists must have its SHA-256. Other files are ignored, and no
-        code from the folder is run.
-
-        Args:
-            path: A folder; or, where there is none of that name, a repository on the Hugging Face
-                hub, ``"owner/name"``. A `Path` is always a folder.
-            device: Where to put the weights.
-            revision: Branch, tag or commit of the repository; its main branch unless given.
-
-        Raises:
-            ArtifactError: The folder is absent, unfinished, damaged, changed or something else,
-                or the hub does not give such a repository.
-        """
-        return cls.from_pretrained(path, device=device, revision=revision)
-
-    @classmethod
     def read(cls, folder: Path, device: str | torch.device = "cpu") -> LatentAgent:
         """Read a folder as `load` does; never from the hub."""
         manifest = read_manifest(folder, KIND, MANIFEST, verify=True)
@@ -270,11 +247,7 @@ class LatentAgent(HubMixin):
         except ArtifactError:
             raise
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            said = f"it lacks {error}" if type(error) is KeyError else " ".join(str(error).split())
-            raise ArtifactError(
-                f"{folder} does not hold a usable agent: {said.rstrip('.')}. Make or copy it "
-                "again, or upgrade drl-latent if a newer version wrote it."
-            ) from error
+            raise unusable(folder, KIND, error) from error
         policy.to(device)
         return cls(policy, encoder, config, shapes["environment"], acted, history, made_with)
 

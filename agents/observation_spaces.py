@@ -41,9 +41,10 @@ def space_from_json(data: dict[str, Any]) -> spaces.Space[Any]:
 
 def _short(bound: np.ndarray[Any, Any]) -> Any:
     """A bound as one number where all are equal; infinities as strings, which JSON lacks."""
-    flat = bound.ravel()
-    values = [v if np.isfinite(v) else str(v) for v in flat.tolist()]
-    return values[0] if len(set(values)) == 1 else bound.tolist()
+    values = [v if np.isfinite(v) else str(v) for v in bound.ravel().tolist()]
+    if len(set(values)) == 1:
+        return values[0]
+    return np.array(values, dtype=object).reshape(bound.shape).tolist()
 
 
 def _number(bound: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:

@@ -12,6 +12,7 @@ is needed. Those of sb3-contrib are in `drl_latent.agents.contrib_policies`.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any
 
 import torch
@@ -97,9 +98,9 @@ class LatentPolicy(BasePolicy):
             watch_steps(self._encoders_optimizer, self.latent_extractor)
 
     @property
+    @abstractmethod
     def latent_extractor(self) -> LatentExtractor:
         """The extractor that the critic's loss trains, or the frozen one."""
-        raise NotImplementedError
 
     @property
     def _encoders_optimizer(self) -> Optimizer:

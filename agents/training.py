@@ -96,7 +96,8 @@ def train_agent(
             deterministic actions; 0 for none.
         evaluation_episodes: Episodes of each evaluation, the same every time.
         checkpoint_every: Environment steps between checkpoints.
-        callbacks: Further callbacks, such as `DriftCallback`.
+        callbacks: Further callbacks, such as `DriftCallback`; what they remember is not in the
+            checkpoints.
         progress: Whether to show progress.
         title: What progress is called.
 

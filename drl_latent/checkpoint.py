@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from drl_latent.artifacts import ArtifactError, Stage, digest, provenance, read_manifest
+from drl_latent.manifest import unusable
 from drl_latent.models import LatentModel, ModelConfig, to_unit_images
 from drl_latent.sharing.hub import HubMixin
 
@@ -224,30 +225,6 @@ class Encoder(HubMixin):
         return export_onnx(self, path)
 
     @classmethod
-    def load(
-        cls,
-        path: str | Path,
-        device: str | torch.device = "cpu",
-        revision: str | None = None,
-    ) -> Encoder:
-        """Read an encoder that `save`, `pretrain` or `push_to_hub` wrote, and verify it.
-
-        Each file that the manifest lists must have its SHA-256. Other files are ignored, and no
-        code from the folder is run.
-
-        Args:
-            path: A folder; or, where there is none of that name, a repository on the Hugging Face
-                hub, ``"owner/name"``. A `Path` is always a folder.
-            device: Where to put the weights.
-            revision: Branch, tag or commit of the repository; its main branch unless given.
-
-        Raises:
-            ArtifactError: The folder is absent, unfinished, damaged, changed or something else,
-                or the hub does not give such a repository.
-        """
-        return cls.from_pretrained(path, device=device, revision=revision)
-
-    @classmethod
     def read(cls, folder: Path, device: str | torch.device = "cpu") -> Encoder:
         """Read a folder as `load` does; never from the hub."""
         manifest = read_manifest(folder, KIND, MANIFEST, verify=True)
@@ -263,11 +240,7 @@ class Encoder(HubMixin):
             made_with = config.get("made_with", manifest["provenance"])
             encoder = cls(model, config["training"], made_with)
         except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-            said = f"it lacks {error}" if type(error) is KeyError else " ".join(str(error).split())
-            raise ArtifactError(
-                f"{folder} does not hold a usable encoder: {said.rstrip('.')}. Make or copy it "
-                "again, or upgrade drl-latent if a newer version wrote it."
-            ) from error
+            raise unusable(folder, KIND, error) from error
         encoder.model.to(device)
         return encoder
 

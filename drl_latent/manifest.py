@@ -19,6 +19,15 @@ class ArtifactError(ValueError):
     """A folder that is not the artefact it should be; the message says why and what to do."""
 
 
+def unusable(folder: Path, kind: str, error: Exception) -> ArtifactError:
+    """Return the error that says that a verified folder could not be made use of, and why."""
+    said = f"it lacks {error}" if type(error) is KeyError else " ".join(str(error).split())
+    return ArtifactError(
+        f"{folder} does not hold a usable {kind}: {said.rstrip('.')}. Make or copy it again, or "
+        "upgrade drl-latent if a newer version wrote it."
+    )
+
+
 def sha256(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file."""
     with path.open("rb") as file:

@@ -63,8 +63,7 @@ class PushEnv(FactorEnv):
     ``info["is_success"]`` is whether the object's centre is within 0.08 m of the ring's, which
     ``info["distance"]`` gives. The sparse reward is 0 for success and -1 otherwise. The dense one
     is minus this distance d, minus half of the tool's distance from the place behind the object
-    that it pushes from (both in metres), plus exp(-(d / 0.1)^2), plus 1 while it is a success. With
-    the tool's distance from the object itself instead, an agent learns to push from where it comes.
+    that it pushes from (both in metres), plus exp(-(d / 0.1)^2), plus 1 while it is a success.
 
     Proprioception is position and velocity of the tool, float32 [4]; the true state adds position
     and velocity of the object, position of the goal, and the object's shape (an index), size,

@@ -404,3 +404,19 @@ def test_select_goes_by_shape_alone():
     *_, info = env.step(np.zeros(2))
     assert info["at_distractor"]
     assert not info["is_success"]
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_true_factors_are_scaled_to_their_ranges(env_id: str):
+    env = make(env_id, observation="factors")
+    space = env.factor_space
+    seen = np.stack([env.reset(seed=seed)[0] for seed in range(30)])
+    assert seen.shape == (30, len(space))
+    assert (np.abs(seen) <= 1 + 1e-5).all()
+    for k, factor in enumerate(space):
+        if factor.is_range or factor.size == 1:
+            continue
+        for index, expected in ((factor.order[0], -1.0), (factor.order[-1], 1.0)):
+            observed, _ = env.reset(options={"factors": {factor.name: int(index)}})
+            assert observed[k] == pytest.approx(expected, abs=1e-5)
+    env.close()

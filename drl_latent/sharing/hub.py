@@ -157,6 +157,30 @@ class HubMixin(ModelHubMixin, ABC):
             ) from error
 
     @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        device: str | torch.device = "cpu",
+        revision: str | None = None,
+    ) -> Self:
+        """Read what `save` or `push_to_hub` wrote, and verify it.
+
+        Each file that the manifest lists must have its SHA-256. Other files are ignored, and no
+        code from the folder is run.
+
+        Args:
+            path: A folder; or, where there is none of that name, a repository on the Hugging Face
+                hub, ``"owner/name"``. A `Path` is always a folder.
+            device: Where to put the weights.
+            revision: Branch, tag or commit of the repository; its main branch unless given.
+
+        Raises:
+            ArtifactError: The folder is absent, unfinished, damaged, changed or something else,
+                or the hub does not give such a repository.
+        """
+        return cls.from_pretrained(path, device=device, revision=revision)
+
+    @classmethod
     def from_pretrained(
         cls,
         pretrained_model_name_or_path: str | Path,
