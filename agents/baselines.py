@@ -58,7 +58,27 @@ class Baseline:
         """The kind of data that its encoder is made from, as for `collect`; None for none."""
         if self.pretraining is None:
             return None
-        return _SOURCES[OBJECTIVES[self.pretraining].pair_kind]
+        return source_of(self.pretraining)
+
+    def agent_arguments(self, proprioception: bool = False) -> dict[str, Any]:
+        """Return the arguments of `train_agent` that make it this baseline, but for the encoder.
+
+        Args:
+            proprioception: Whether policies on latents or pixels also get what the robot knows of
+                itself.
+        """
+        inputs = _BESIDE.get(self.inputs, self.inputs) if proprioception else self.inputs
+        return {
+            "inputs": inputs,
+            "mode": self.mode,
+            "objective": self.objective,
+            "augmentation": self.augmentation,
+        }
+
+
+def source_of(objective: str) -> Source:
+    """Return the kind of data that an objective learns from, as for `collect`."""
+    return _SOURCES[OBJECTIVES[objective].pair_kind]
 
 
 BASELINES: Registry[Baseline] = Registry("baseline")
@@ -163,10 +183,7 @@ def train_baseline(
         env_id,
         folder / "agent",
         encoder=encoder,
-        inputs=_BESIDE.get(baseline.inputs, baseline.inputs) if proprioception else baseline.inputs,
-        mode=baseline.mode,
-        objective=baseline.objective,
-        augmentation=baseline.augmentation,
+        **baseline.agent_arguments(proprioception),
         seed=seed,
         env_kwargs=kwargs,
         progress=progress,

@@ -32,7 +32,7 @@ new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev
 # Installs Debian packages as root; elsewhere prints the command and stops.
 need_packages() {
     local install="apt-get install -y --no-install-recommends $*" why output
-    why="Missing here: $* (Python's venv module, or rendering without a display)."
+    why="Missing here: $* (Python's venv module, rendering without a display, or a browser)."
     if ! command -v apt-get >/dev/null; then
         fail "$why" "These are Debian's names. Install the like, then run the same command again."
     elif [ "$(id -u)" -ne 0 ]; then
@@ -47,6 +47,8 @@ need_packages() {
         fail "This failed: apt-get update && $install"
     fi
 }
+
+has_browser() { command -v chromium || command -v google-chrome; } >/dev/null
 
 # A backend other than EGL that the user chose is theirs to see to, and macOS has its own.
 gl_works() {
@@ -81,6 +83,11 @@ setup_system() {
     if [ ${#missing[@]} -gt 0 ]; then
         need_packages "${missing[@]}"
         gl_works "$python" || fail "Rendering without a display still fails, for the reason above."
+    fi
+    # Tests open a report in a browser; without one they are skipped, and say so.
+    if [ "$rank" -ge 2 ] && [ "$(id -u)" -eq 0 ] && ! has_browser && command -v apt-get >/dev/null
+    then
+        (need_packages chromium) || say "No browser: tests that need one will be skipped."
     fi
     if [ "$python" != $venv_python ]; then
         say "Creating .venv with Python $version"

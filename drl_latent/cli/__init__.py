@@ -24,6 +24,7 @@ from drl_latent.cli.quickstart import Quickstart
 from drl_latent.cli.score_command import Score
 from drl_latent.cli.select_command import Select
 from drl_latent.cli.show import Show
+from drl_latent.cli.study_command import StudyCommand
 from drl_latent.cli.train_command import Train
 from drl_latent.cli.zoo_command import ExportZoo
 
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "select": Select,
     "train": Train,
     "evaluate": Evaluate,
+    "study": StudyCommand,
     "report": Report,
     "export": Export,
     "export-data": ExportData,

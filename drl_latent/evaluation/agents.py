@@ -12,7 +12,12 @@ from drl_latent.envs import Observation
 
 
 class Agent(Protocol):
-    """Anything with actions for batches of observations; `LatentAgent` is one."""
+    """Anything with actions for batches of observations.
+
+    `LatentAgent` is one, and `SB3Agent` makes one of a model of Stable-Baselines3. One that has an
+    ``action_space`` or an ``observation_space``, of a single environment, is refused where an
+    environment has others.
+    """
 
     @property
     def observation(self) -> Observation:
@@ -36,7 +41,7 @@ class RandomAgent:
     observation: Literal["state"] = "state"
 
     def __init__(self, action_space: spaces.Box, seed: int = 0) -> None:
-        self._low, self._high = action_space.low, action_space.high
+        self.action_space = action_space
         self._rng = np.random.default_rng(seed)
 
     def reset(self) -> None:
@@ -44,5 +49,6 @@ class RandomAgent:
 
     def predict(self, observations: Any) -> NDArray[np.float32]:
         """Return random actions, float32 [N, A], for N observations."""
-        size = (len(observations), *self._low.shape)
-        return self._rng.uniform(self._low, self._high, size).astype(np.float32)
+        low, high = self.action_space.low, self.action_space.high
+        size = (len(observations), *low.shape)
+        return self._rng.uniform(low, high, size).astype(np.float32)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -35,8 +35,7 @@ def evaluate_generalization(
         agents: The agents, by the name they get in the table.
         env_id: A registered environment.
         split: The split.
-        parts: Name in the table to part of the split; in- and out-of-distribution parts of a
-            transfer split, or train and test, unless given.
+        parts: Name in the table to part of the split; `default_parts` unless given.
         episodes: Episodes of each agent on each part.
         seed: Seed of the episodes.
         n_envs: Environments stepped together, whose frames are encoded in one batch.
@@ -60,34 +59,71 @@ def evaluate_generalization(
     total = len(agents) * len(parts) * episodes
     with track("Evaluating", total, "episodes", show=progress) as advance:
         for name, agent in agents.items():
-            for number, (label, part) in enumerate(parts.items()):
-                kwargs = {
-                    **(env_kwargs or {}),
-                    "split": split,
-                    "partition": part,
-                    "observation": agent.observation,
-                }
-                envs = [make_env(env_id, **kwargs) for _ in range(min(n_envs, episodes))]
-                seeds = np.random.default_rng([seed, number]).integers(2**31, size=episodes)
-                try:
-                    for start in range(0, episodes, len(envs)):
-                        batch = range(start, min(start + len(envs), episodes))
-                        for row in _run(agent, envs, [int(seeds[i]) for i in batch]):
-                            rows.append({"agent": name, "part": label, "episode": len(rows), **row})
-                        advance(len(batch), f"{name} on {label}")
-                finally:
-                    for env in envs:
-                        env.close()
+            for label, part in parts.items():
+                kwargs = {**(env_kwargs or {}), "split": split, "partition": part}
+                seeds = _seeds(split, part, seed, episodes)
+                for done in run_episodes(agent, env_id, kwargs, seeds, n_envs):
+                    rows += [{"agent": name, "part": label, "episode": 0, **row} for row in done]
+                    advance(len(done), f"{name} on {label}")
+    return number_episodes(rows)
+
+
+def default_parts(split: Split) -> dict[str, str]:
+    """Return the name in a table of each part of a split that agents are measured on.
+
+    ``"id"``, ``"ood1"`` and ``"ood2"`` of a transfer split, ``"id"`` and ``"ood"`` of another; and
+    after these the parts by axis of an axis split, such as ``"ood/object_hue"``.
+    """
+    if "policy" in split.parts:
+        whole = {"id": "policy", "ood1": "ood1", "ood2": "ood2"}
+    else:
+        whole = {"id": "train", "ood": "test"}
+    by_axis = {
+        label + member.removeprefix(part): member
+        for label, part in whole.items()
+        for member in split.members
+        if member.startswith(f"{part}/")
+    }
+    return whole | by_axis
+
+
+def run_episodes(
+    agent: Agent, env_id: str, env_kwargs: Mapping[str, Any], seeds: Sequence[int], n_envs: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Run one episode a seed, and yield their rows, those that ran together at a time.
+
+    Args:
+        agent: The agent; it chooses what the environments show.
+        env_id: A registered environment.
+        env_kwargs: Its other keyword arguments.
+        seeds: Seeds of the resets.
+        n_envs: Environments stepped together.
+
+    Yields:
+        ``seed``, ``return``, ``success``, ``length`` and ``factor/<name>`` of each episode.
+    """
+    kwargs = {**env_kwargs, "observation": agent.observation}
+    envs = [make_env(env_id, **kwargs) for _ in range(min(n_envs, len(seeds)))]
+    try:
+        for start in range(0, len(seeds), len(envs)):
+            yield _run(agent, envs, seeds[start : start + len(envs)])
+    finally:
+        for env in envs:
+            env.close()
+
+
+def number_episodes(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return rows of episodes as a table, in which each agent's on each part count from 0."""
     table = pd.DataFrame(rows)
     table["episode"] = table.groupby(["agent", "part"]).cumcount()
     return table
 
 
-def default_parts(split: Split) -> dict[str, str]:
-    """Return the name in a table of each part of a split that agents are measured on."""
-    if "policy" in split.parts:
-        return {"id": "policy", "ood1": "ood1", "ood2": "ood2"}
-    return {"id": "train", "ood": "test"}
+def _seeds(split: Split, part: str, seed: int, episodes: int) -> list[int]:
+    """Return the seeds of episodes, whatever other parts are evaluated beside this one."""
+    order = list(dict.fromkeys([*default_parts(split).values(), *split.parts]))
+    rng = np.random.default_rng([seed, order.index(part)])
+    return rng.integers(2**31, size=episodes).tolist()
 
 
 def _run(

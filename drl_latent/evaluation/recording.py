@@ -28,6 +28,7 @@ def record_episodes(
     *,
     episodes: int = 5,
     seed: int = 0,
+    seeds: Sequence[int] | None = None,
     size: int = 128,
     env_kwargs: dict[str, Any] | None = None,
 ) -> Path:
@@ -41,6 +42,8 @@ def record_episodes(
         path: The file to write.
         episodes: Number of episodes.
         seed: Seed of the first; each gets the next.
+        seeds: The seeds instead, one an episode, such as those in a table of
+            `evaluate_generalization`, whose episodes are then shown.
         size: Height and width of each film, pixels.
         env_kwargs: Further keyword arguments of the environment.
     """
@@ -51,9 +54,10 @@ def record_episodes(
         "observation": agent.observation,
         "render_size": size,
     }
-    envs = [make_env(env_id, **kwargs) for _ in range(episodes)]
+    seeds = range(seed, seed + episodes) if seeds is None else seeds
+    envs = [make_env(env_id, **kwargs) for _ in seeds]
     try:
-        observations = [env.reset(seed=seed + i)[0] for i, env in enumerate(envs)]
+        observations = [env.reset(seed=s)[0] for env, s in zip(envs, seeds, strict=True)]
         agent.reset()
         frames, over = [], False
         while not over:

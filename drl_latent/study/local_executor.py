@@ -1,0 +1,133 @@
+"""Pieces in processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from drl_latent.study.executors import EXECUTORS, Executor, Outcome, last_line, work_apart
+from drl_latent.study.pieces import Piece, Store
+
+_FORK_SERVER = ["drl_latent.study.work", "torch._dynamo"]
+"""What each process has imported already when it starts, which takes seconds; the second is what
+torch imports when it makes its first optimiser."""
+
+_REFUSED = 3
+"""Exit code of a process whose work raised an error."""
+
+
+@EXECUTORS.register("local")
+class LocalExecutor(Executor):
+    """Each piece in a process of its own, as many as cores and memory allow.
+
+    Args:
+        store: Where pieces are kept.
+        cores: Cores to use; those that this process may use unless given.
+        memory: Gigabytes to use; what is free now unless given. A piece that needs more than that
+            runs alone.
+    """
+
+    def __init__(
+        self, store: Store, *, cores: int | None = None, memory: float | None = None
+    ) -> None:
+        super().__init__(store)
+        self._cores = cores or _usable_cores()
+        self._memory = _free_memory() if memory is None else memory
+        if self._cores < 1 or self._memory <= 0:
+            raise ValueError(
+                f"cores and memory must be positive, got {self._cores} and {self._memory}."
+            )
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(_FORK_SERVER)
+        self._running: dict[Piece, Any] = {}
+
+    def has_room(self, piece: Piece) -> bool:
+        """Whether there are cores and memory for a piece."""
+        if not self._running:
+            return True
+        cores = piece.threads + sum(p.threads for p in self._running)
+        memory = piece.memory + sum(p.memory for p in self._running)
+        return cores <= self._cores and memory <= self._memory
+
+    def begin(self, piece: Piece) -> None:
+        """Start a process for a piece."""
+        arguments = (str(self.store.root), piece)
+        process = self._context.Process(target=_work, args=arguments, name=piece.name, daemon=True)
+        process.start()
+        self._running[piece] = process
+
+    def wait(self, seconds: float) -> list[Outcome]:
+        """Return what ended, after so many seconds at most."""
+        wait([process.sentinel for process in self._running.values()], seconds)
+        ended = {p: process for p, process in self._running.items() if not process.is_alive()}
+        outcomes = []
+        for piece, process in ended.items():
+            process.join()
+            del self._running[piece]
+            outcomes.append(_outcome(self.store, piece, process.exitcode))
+        return outcomes
+
+    def close(self) -> None:
+        """End all processes."""
+        for process in self._running.values():
+            process.kill()
+        for process in self._running.values():
+            process.join()
+        self._running.clear()
+
+
+def _outcome(store: Store, piece: Piece, code: int) -> Outcome:
+    if store.is_finished(piece):
+        return Outcome(piece, "finished")
+    reason = store.error(piece)
+    if code == _REFUSED and reason is not None:
+        return Outcome(piece, "failed", last_line(reason))
+    return Outcome(piece, "lost", f"its process ended with code {code}")
+
+
+def _work(root: str, piece: Piece) -> None:
+    """Work on a piece, in a process of its own that writes to a log beside the piece."""
+    _end_with_parent()
+    store = Store(root)
+    log = store.beside(piece, "log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    _write_to(log)
+    if work_apart(store, piece) is not None:
+        sys.exit(_REFUSED)
+
+
+def _write_to(log: Path) -> None:
+    """Send what this process says to a file."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that started it is gone, whichever way that went."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _free_memory() -> float:
+    """Return the gigabytes of memory that are free."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") / 1e9
