@@ -108,6 +108,8 @@ class Evaluate:
     """Folder to make: episodes.parquet has one row an episode."""
     split: Path | None = None
     """A split's .json file; the split that the agent was trained on unless given."""
+    env: str | None = None
+    """Id of another environment instead, zero-shot; all its factors vary."""
     episodes: int = 100
     """Episodes on each part."""
     seed: int = 0
@@ -118,9 +120,16 @@ class Evaluate:
         from drl_latent.agents import LatentAgent
         from drl_latent.cli.tables import print_success
         from drl_latent.envs import Split
-        from drl_latent.evaluation import evaluate_saved
+        from drl_latent.evaluation import evaluate_saved, transfer_saved
 
         agent = LatentAgent.load(self.agent)
+        if self.env is not None:
+            if self.split is not None:
+                raise ValueError("--env evaluates out of the task, where --split has no parts.")
+            print_success(
+                transfer_saved(agent, self.env, self.out, episodes=self.episodes, seed=self.seed)
+            )
+            return 0
         split = None if self.split is None else Split.load(self.split)
         table = evaluate_saved(agent, self.out, split=split, episodes=self.episodes, seed=self.seed)
         print_success(table)

@@ -25,7 +25,7 @@ from drl_latent.evaluation.saved import evaluate_saved
 from drl_latent.evaluation.sb3_agent import SB3Agent
 from drl_latent.evaluation.study_summary import summarize_study
 from drl_latent.evaluation.summary import summarize
-from drl_latent.evaluation.transfer import evaluate_transfer
+from drl_latent.evaluation.transfer import evaluate_transfer, transfer_saved
 
 __all__ = [
     "Agent",
@@ -59,5 +59,6 @@ __all__ = [
     "set_back",
     "summarize",
     "summarize_study",
+    "transfer_saved",
     "with_latent_set",
 ]

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
 import numpy as np
 import pandas as pd
 
+from drl_latent.artifacts import Stage
 from drl_latent.envs import make_env
-from drl_latent.evaluation.agents import Agent
+from drl_latent.evaluation.agents import Agent, RandomAgent
 from drl_latent.evaluation.generalization import number_episodes, run_episodes
+from drl_latent.evaluation.saved import EPISODES
 from drl_latent.progress import track
 
+if TYPE_CHECKING:
+    from drl_latent.agents import LatentAgent
+
+KIND = "transfer"
 OTHER = "other/"
 """What the part of a table begins with where it is no part of the split of the training."""
 
@@ -71,6 +78,58 @@ def evaluate_transfer(
                 rows += [{"agent": agent_name, "part": part, "episode": 0, **row} for row in done]
                 advance(len(done), f"{agent_name} on {part}")
     return number_episodes(rows)
+
+
+def transfer_saved(
+    agent: LatentAgent,
+    env_id: str,
+    out: str | Path,
+    *,
+    name: str = "agent",
+    episodes: int = 100,
+    seed: int = 0,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Run an agent and random actions in another environment, and save the episodes.
+
+    Args:
+        agent: The agent; frames have the size that it was trained on.
+        env_id: A registered environment, all of whose factors vary.
+        out: The folder to make: ``episodes.parquet``.
+        name: What the agent is called in the table.
+        episodes: Episodes of each.
+        seed: Seed of the episodes.
+        progress: Whether to show progress.
+
+    Returns:
+        The table of `evaluate_transfer`.
+
+    Raises:
+        ValueError: As of `evaluate_transfer`.
+        ArtifactError: `out` holds something made with other settings.
+    """
+    kwargs = {k: v for k, v in agent.config["env_kwargs"].items() if k == "image_size"}
+    request = {
+        "agent": agent.fingerprint,
+        "name": name,
+        "env": env_id,
+        "env_kwargs": kwargs,
+        "episodes": episodes,
+        "seed": seed,
+    }
+    stage = Stage(out, KIND, request)
+    if not stage.is_complete:
+        agents: dict[str, Agent] = {name: agent, "random": RandomAgent(agent.action_space, seed)}
+        try:
+            table = evaluate_transfer(
+                agents, env_id, episodes=episodes, seed=seed, env_kwargs=kwargs, progress=progress
+            )
+        except ValueError:
+            stage.discard()
+            raise
+        table.to_parquet(stage.folder / EPISODES)
+        stage.finish({"agent": agent.config})
+    return pd.read_parquet(Path(out) / EPISODES)
 
 
 def check_spaces(name: str, agent: Agent, env_id: str, env: gym.Env[Any, Any]) -> None:

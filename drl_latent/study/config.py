@@ -38,6 +38,7 @@ class Task:
         other_agent: Those of agents without an encoder that differ.
         proprioception: Whether agents on latents or pixels also get what the robot knows of
             itself.
+        transfer: Ids of other environments that agents are run in, too, zero-shot.
     """
 
     env: str = "DrlLatent/Reach-v0"
@@ -46,6 +47,7 @@ class Task:
     agent: Mapping[str, Any] = field(default_factory=dict)
     other_agent: Mapping[str, Any] = field(default_factory=dict)
     proprioception: bool = False
+    transfer: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -37,11 +37,13 @@ def gather(study: Study, store: Store, cells: Sequence[Cell]) -> StudyResults:
     """
     done = [cell for cell in cells if store.is_kept(cell.piece)]
 
-    def table(name: str, kind: str, read: Any) -> pd.DataFrame:
+    def table(name: str, readers: Mapping[str, Any]) -> pd.DataFrame:
         parts = [
-            read(store.kept(cell.piece), cell.piece.request).assign(**cell.about)
+            readers[cell.piece.kind](store.kept(cell.piece), cell.piece.request).assign(
+                **cell.about
+            )
             for cell in done
-            if cell.piece.kind == kind
+            if cell.piece.kind in readers
         ]
         if not parts:
             return pd.DataFrame(columns=list(COLUMNS[name]))
@@ -49,17 +51,17 @@ def gather(study: Study, store: Store, cells: Sequence[Cell]) -> StudyResults:
         first = [c for c in COLUMNS[name] if c in whole]
         return whole[first + [c for c in whole if c not in first]]
 
-    episodes = table("episodes", "evaluate", _episodes)
+    episodes = table("episodes", {"evaluate": _episodes, "transfer": _transfers})
     for name in ("encoder_seed", "agent_seed"):
         # Seeds of agents without an encoder are missing, which plain integers cannot be.
         episodes[name] = episodes[name].astype("Int64")
     return StudyResults(
         study=study.to_dict(),
         episodes=episodes,
-        scores=table("scores", "score", _scores),
-        curves=table("curves", "train", _curve),
-        moves=table("moves", "moves", _table),
-        set_back=table("set_back", "set_back", _table),
+        scores=table("scores", {"score": _scores}),
+        curves=table("curves", {"train": _curve}),
+        moves=table("moves", {"moves": _table}),
+        set_back=table("set_back", {"set_back": _table}),
         pieces=_pieces(store, done),
         pictures=dict(_pictures(store, done)),
         provenance=provenance(),
@@ -72,6 +74,10 @@ def _table(folder: Path, request: Mapping[str, Any]) -> pd.DataFrame:
 
 def _episodes(folder: Path, request: Mapping[str, Any]) -> pd.DataFrame:
     return pd.read_parquet(folder / EPISODES).drop(columns="agent")
+
+
+def _transfers(folder: Path, request: Mapping[str, Any]) -> pd.DataFrame:
+    return _table(folder, request).drop(columns="agent")
 
 
 def _scores(folder: Path, request: Mapping[str, Any]) -> pd.DataFrame:

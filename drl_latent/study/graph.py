@@ -189,6 +189,7 @@ class _Branch:
                 needs = {"agent": agent}
                 scored = self._piece("evaluate", what, request, needs=needs)
                 yield Cell(scored, about)
+                yield from self._transfers(what, needs, about)
                 if encoder and baseline.mode == "frozen" and budgets.set_back_episodes:
                     request = {"episodes": budgets.set_back_episodes, "seed": self._seed}
                     needs = {"agent": agent, "moves": self._moves(encoder_name, encoder)}
@@ -242,6 +243,21 @@ class _Branch:
             "agent_seed": seed,
         }
         yield Cell(self._piece("evaluate", RANDOM, request), about)
+        yield from self._transfers(RANDOM, {}, about)
+
+    def _transfers(
+        self, what: str, needs: Mapping[str, Piece], about: Mapping[str, Any]
+    ) -> Iterator[Cell]:
+        """Runs in other environments, whose frames have the same size."""
+        shape = {k: v for k, v in self._task.env_kwargs.items() if k == "image_size"}
+        for other in self._task.transfer:
+            request = {
+                "env": other,
+                "env_kwargs": shape,
+                "episodes": self._study.budgets.episodes,
+                "seed": self._seed,
+            }
+            yield Cell(self._piece("transfer", what, request, needs=needs), about)
 
 
 def split_of(request: Mapping[str, Any]) -> Split:

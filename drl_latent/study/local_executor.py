@@ -37,7 +37,7 @@ class LocalExecutor(Executor):
         self, store: Store, *, cores: int | None = None, memory: float | None = None
     ) -> None:
         super().__init__(store)
-        self._cores = cores or _usable_cores()
+        self._cores = _usable_cores() if cores is None else cores
         self._memory = _free_memory() if memory is None else memory
         if self._cores < 1 or self._memory <= 0:
             raise ValueError(
@@ -111,12 +111,17 @@ def _write_to(log: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the one that started it is gone, whichever way that went."""
-    parent = os.getppid()
+    """End this process when the run, or the server that it was forked from, is gone.
+
+    Whichever way they went. The server takes seconds to end when the run is killed; the run itself
+    is known to be gone at once.
+    """
+    server, run = os.getppid(), multiprocessing.parent_process()
+    assert run is not None
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.2)
+        while os.getppid() == server and run.is_alive():
+            run.join(0.2)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -14,7 +14,9 @@ from typing import Any, Literal
 from drl_latent.artifacts import digest, plain, write_json
 
 RECORD = "record.json"
-Kind = Literal["collect", "pretrain", "score", "moves", "train", "evaluate", "set_back", "film"]
+Kind = Literal[
+    "collect", "pretrain", "score", "moves", "train", "evaluate", "transfer", "set_back", "film"
+]
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,11 @@ from drl_latent.checkpoint import Encoder
 from drl_latent.data import collect, open_dataset
 from drl_latent.envs import make_env
 from drl_latent.evaluation import (
+    Agent,
     RandomAgent,
     evaluate_generalization,
     evaluate_saved,
+    evaluate_transfer,
     latent_moves,
     record_episodes,
     set_back,
@@ -54,6 +56,7 @@ RESULTS: Mapping[Kind, tuple[str, ...]] = {
     "moves": (TABLE,),
     "train": (TRAINED,),
     "evaluate": (EPISODES,),
+    "transfer": (TABLE,),
     "set_back": (TABLE,),
     "film": ("*.gif",),
 }
@@ -174,11 +177,8 @@ def _evaluate(
     stage = Stage(out, EVALUATION, request)
     if stage.is_complete:
         return
-    env = make_env(request["env"], **request["env_kwargs"])
-    agents = {"agent": RandomAgent(env.action_space, request["seed"])}  # type: ignore[arg-type]
-    env.close()
     evaluate_generalization(
-        agents,
+        {"agent": _random_agent(request)},
         request["env"],
         split_of(request),
         episodes=request["episodes"],
@@ -187,6 +187,17 @@ def _evaluate(
         progress=False,
     ).to_parquet(stage.folder / EPISODES)
     stage.finish({})
+
+
+@WORK.register("transfer")
+def _transfer(
+    out: Path, request: Mapping[str, Any], needs: Mapping[str, Path], threads: int
+) -> None:
+    agent: Agent
+    agent = LatentAgent.load(needs["agent"]) if needs else _random_agent(request)
+    settings = dict(request)
+    table = evaluate_transfer({"agent": agent}, settings.pop("env"), progress=False, **settings)
+    _save_table(out, "transfer", request, table)
 
 
 @WORK.register("set_back")
@@ -232,6 +243,12 @@ def _film(out: Path, request: Mapping[str, Any], needs: Mapping[str, Path], thre
             )
             filmed[name] = part
     stage.finish({"parts": filmed})
+
+
+def _random_agent(request: Mapping[str, Any]) -> RandomAgent:
+    env = make_env(request["env"], **request["env_kwargs"])
+    env.close()
+    return RandomAgent(env.action_space, request["seed"])  # type: ignore[arg-type]
 
 
 def _place_of(agent: LatentAgent) -> tuple[str, dict[str, Any]]:
