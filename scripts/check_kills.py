@@ -26,7 +26,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,7 @@ from drl_latent.study import (
     Task,
     run_study,
 )
+from drl_latent.study.pieces import Kind
 
 TINY = Study(
     question="Does it come through?",
@@ -291,7 +292,14 @@ def make_cluster(nodes: int = 2) -> tuple[Any, list[Any]]:
     """Start a Ray cluster on this machine: a head that takes no work, and nodes of one core."""
     from ray.cluster_utils import Cluster
 
-    head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 100_000_000}
+    # A node that is gone is missed after some seconds, not after half a minute.
+    settings = {"health_check_period_ms": 1_000, "health_check_failure_threshold": 5}
+    head = {
+        "num_cpus": 0,
+        "include_dashboard": False,
+        "object_store_memory": 100_000_000,
+        "_system_config": settings,
+    }
     cluster = Cluster(initialize_head=True, head_node_args=head)
     return cluster, [add_node(cluster) for _ in range(nodes)]
 
@@ -393,10 +401,10 @@ def _raylet(node: Any) -> int:
 
 
 def _tasks(node: Any) -> list[str]:
-    """Return what the workers of a Ray node say that they do."""
-    said = [_command(pid) for pid in _descendants(_raylet(node))]
-    tasks = [text.removeprefix("ray::").partition(":")[0] for text in said if "ray::" in text]
-    return [task for task in tasks if task != "IDLE"]
+    """Return the kinds of the pieces that a Ray node works on, as its processes are titled."""
+    titles = [_command(pid) for pid in _descendants(_raylet(node))]
+    kinds = [title.removeprefix("ray::").partition(":")[0] for title in titles]
+    return [kind for kind in kinds if kind in get_args(Kind)]
 
 
 def main(args: Args) -> None:

@@ -105,8 +105,7 @@ class Export:
         from drl_latent.study.gather import gather
         from drl_latent.study.graph import build_graph
         from drl_latent.study.pieces import Store
-        from drl_latent.study.results import StudyResults
-        from drl_latent.study.run import RESULTS
+        from drl_latent.study.results import RESULTS, StudyResults
 
         if self.out.suffix == ".parquet":
             results = StudyResults.load(self.out)

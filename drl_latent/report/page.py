@@ -20,6 +20,7 @@ from drl_latent.report.matrices import matrix_heat_map
 from drl_latent.report.score_figures import probe_bars
 from drl_latent.report.theme import DARK, LIGHT, Theme, data_uri, draw
 from drl_latent.report.traversal_sheet import traversal_sheet
+from drl_latent.study.results import RESULTS, STUDY
 
 PAGE = "report.html"
 _VISIBLE_CHANGE = 0.003
@@ -86,10 +87,12 @@ class _Page:
 def write_report(run: str | Path) -> Path:
     """Write ``report.html`` and ``figures/`` into a run's folder, from what the folder holds.
 
-    Parts that the folder has no files for are left out.
+    Parts that the folder has no files for are left out. That of a study has ``tables/`` instead,
+    see `drl_latent.report.write_study_report`.
 
     Args:
-        run: A folder that `drl-latent quickstart` wrote, or one laid out like it.
+        run: A folder that `drl-latent quickstart` wrote, or one laid out like it; or one of
+            `drl-latent study`.
 
     Returns:
         The page.
@@ -100,6 +103,11 @@ def write_report(run: str | Path) -> Path:
     folder = Path(run)
     if not folder.is_dir():
         raise ArtifactError(f"There is no run folder at {folder}.")
+    if (folder / STUDY).is_file():
+        # Imported here: its page is built from parts of this module.
+        from drl_latent.report.study_page import write_study_report
+
+        return write_study_report(folder / RESULTS, folder)
     page = _Page(folder)
     _scene(page, folder)
     _knobs(page, folder)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from drl_latent.agents import ALGORITHMS, BASELINES
 from drl_latent.agents.extractor import Mode
@@ -173,6 +173,9 @@ class Study:
         ):
             for name in names:
                 registry[name]
+        for mode in self.modes:
+            if mode not in get_args(Mode):
+                raise UnknownNameError("mode", mode, get_args(Mode))
         for needed in ("tasks", "splits", "modes", "algorithms", "encoder_seeds"):
             if not getattr(self, needed):
                 raise ValueError(f"A study needs {needed}, at least one.")
@@ -183,6 +186,9 @@ class Study:
             "tasks": [task.env for task in self.tasks],
             "splits": [split.label for split in self.splits],
             "methods": methods,
+            "modes": list(self.modes),
+            "algorithms": list(self.algorithms),
+            "metrics": list(self.metrics),
             "seeds": [str(seed) for seed in self.encoder_seeds],
         }
         for what, labels in named.items():

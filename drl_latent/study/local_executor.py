@@ -6,7 +6,6 @@ import multiprocessing
 import os
 import sys
 import threading
-import time
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any

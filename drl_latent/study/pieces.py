@@ -105,6 +105,8 @@ class Store:
             results: Patterns of the files in its folder.
             record: What is noted.
         """
+        if self.is_kept(piece):
+            return  # the artefact was made again, and what was kept of it is the same
         kept, folder = self.kept(piece), self.folder(piece)
         scratch = kept.with_name(f"{kept.name}.partial")
         shutil.rmtree(scratch, ignore_errors=True)
@@ -113,7 +115,6 @@ class Store:
             for path in folder.glob(pattern):
                 shutil.copyfile(path, scratch / path.name)
         write_json(scratch / RECORD, dict(record))
-        # One that was kept before is the same, but for its record: the artefact was made again.
         shutil.rmtree(kept, ignore_errors=True)
         os.replace(scratch, kept)
 

@@ -61,7 +61,11 @@ class RayExecutor(Executor):
                 options = {"address": address, "log_to_driver": False} | (init or {})
             ray.init(**options)
         self._running: dict[Any, Piece] = {}
-        self._check_shared()
+        try:
+            self._check_shared()
+        except BaseException:
+            self.close()
+            raise
 
     def has_room(self, piece: Piece) -> bool:
         """Whether the queue is not full; Ray begins a piece where and when there is room."""

@@ -17,6 +17,8 @@ from pyarrow import parquet
 from drl_latent.artifacts import write_bytes
 from drl_latent.manifest import ArtifactError
 
+STUDY = "study.json"
+RESULTS = "results.parquet"
 FORMAT = 1
 _TABLES = ("scores", "curves", "moves", "set_back", "pieces")
 _KEY = b"drl_latent.study"

@@ -18,10 +18,8 @@ from drl_latent.study.executors import EXECUTORS, Executor, Outcome
 from drl_latent.study.gather import gather
 from drl_latent.study.graph import build_graph, pieces_of
 from drl_latent.study.pieces import Piece, Store
-from drl_latent.study.results import StudyResults
+from drl_latent.study.results import RESULTS, STUDY, StudyResults
 
-STUDY = "study.json"
-RESULTS = "results.parquet"
 EVENTS = "events.jsonl"
 _RETRIES = 3
 """How often a piece is begun again whose process or machine went away."""
