@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -7,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from gymnasium import spaces
+from PIL import Image
 from stable_baselines3 import DQN, PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecFrameStack, VecTransposeImage
 
 from drl_latent.agents import train_agent
 from drl_latent.agents.actions import action_table, discretized
+from drl_latent.artifacts import ArtifactError
 from drl_latent.data import collect
 from drl_latent.envs import make_env, make_split, make_transfer_split
 from drl_latent.evaluation import (
@@ -26,6 +29,7 @@ from drl_latent.evaluation import (
     evaluate_transfer,
     record_episodes,
     summarize,
+    transfer_saved,
 )
 
 ENV = "DrlLatent/Reach-v0"
@@ -184,6 +188,18 @@ def test_saved_agent_is_evaluated_beside_random_and_found_again(split, tmp_path:
         env_kwargs={"factors": FACTORS},
     )  # fmt: skip
     assert film.read_bytes()[:6] == b"GIF89a"
+    seeds = [int(s) for s in table.query("agent == 'agent' and part == 'ood2'")["seed"][:2]]
+    shown = [tmp_path / f"{i}.gif" for i in range(2)]
+    for path, some in zip(shown, (seeds, seeds[::-1]), strict=True):
+        record_episodes(
+            agent, ENV, split, "ood2", path, seeds=some, size=64, env_kwargs={"factors": FACTORS}
+        )
+    first, second = (
+        np.asarray(Image.open(io.BytesIO(path.read_bytes())).convert("RGB")) for path in shown
+    )
+    # The same two episodes, the other way round.
+    np.testing.assert_allclose(first[:, :64], second[:, 64:], atol=16)
+    assert np.abs(first[:, :64].astype(int) - first[:, 64:]).max() > 16
 
     aimless = train_agent(
         ENV, tmp_path / "aimless", inputs="state", steps=32, n_envs=2, progress=False,
@@ -338,6 +354,14 @@ def test_an_agent_meets_another_task_zero_shot(encoder_folder, split, tmp_path: 
     table = evaluate_transfer({"agent": agent}, ENV, **varied, **kwargs)
     assert table["part"].unique().tolist() == ["other/light"]
     assert [c for c in table if c.startswith("factor/")] == ["factor/light"]
+    out, quiet = tmp_path / "out", {"progress": False}
+    saved = transfer_saved(agent, "DrlLatent/Select-v0", out, episodes=2, **quiet)
+    assert set(saved["agent"]) == {"agent", "random"}
+    with pytest.raises(ArtifactError, match="episodes: 2 there, 3 asked"):
+        transfer_saved(agent, "DrlLatent/Select-v0", out, episodes=3, **quiet)
+    with pytest.raises(ValueError, match="acts in"):
+        transfer_saved(agent, "factorize:HalfCheetah-v5", tmp_path / "no", progress=False)
+    assert not list(tmp_path.glob("no*"))
     with pytest.raises(ValueError, match="the same image_size"):
         evaluate_transfer({"agent": agent}, ENV, env_kwargs={"image_size": 84}, **kwargs)
     narrow = RandomAgent(spaces.Box(-1, 1, (3,)))
