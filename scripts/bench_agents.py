@@ -61,16 +61,11 @@ TASKS = {
     "push": Task(
         "DrlLatent/Push-v0",
         ("object_hue", "object_size", "floor_hue"),
-        pretrain_steps=5_500,
+        pretrain_steps=12_000,
         latents=12,
         objectives={"beta_vae": {"beta": 10.0, **SALIENT}, "ae": SALIENT},
-        agent={
-            "algorithm": "SAC",
-            "steps": 50_000,
-            "proprioception": True,
-            "n_stack": 2,
-        },
-        state_agent={"steps": 30_000, "n_stack": 1},
+        agent={"algorithm": "SAC", "steps": 60_000, "proprioception": True},
+        state_agent={"steps": 30_000},
     ),
 }
 

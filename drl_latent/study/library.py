@@ -51,3 +51,21 @@ STUDIES["reach"] = Study(
     baselines=("true_state", "nature_cnn"),
     metrics=_METRICS,
 )
+
+STUDIES["push"] = Study(
+    question=(
+        "Do disentangled latents help a policy that has to push, on combinations of factors that "
+        "it, or the encoder too, never saw?"
+    ),
+    tasks=(Task("DrlLatent/Push-v0", _VARYING, proprioception=True),),
+    encoders=(
+        EncoderRecipe("ae", settings=_SALIENT, latents=12),
+        EncoderRecipe("beta_vae", settings={"beta": 10.0, **_SALIENT}, latents=12),
+        EncoderRecipe("beta_tcvae", settings={"beta": 10.0, **_SALIENT}, latents=12),
+        EncoderRecipe("supervised", latents=12),
+    ),
+    baselines=("true_state",),
+    algorithms=("SAC",),
+    metrics=_METRICS,
+    budgets=Budgets(pretrain_steps=12_000, agent_steps=60_000),
+)

@@ -45,6 +45,7 @@ class LocalExecutor(Executor):
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_FORK_SERVER)
         self._running: dict[Piece, Any] = {}
+        self._lost: list[Piece] = []
 
     def has_room(self, piece: Piece) -> bool:
         """Whether there are cores and memory for a piece."""
@@ -58,14 +59,21 @@ class LocalExecutor(Executor):
         """Start a process for a piece."""
         arguments = (str(self.store.root), piece)
         process = self._context.Process(target=_work, args=arguments, name=piece.name, daemon=True)
-        process.start()
-        self._running[piece] = process
+        try:
+            process.start()
+        except (EOFError, ConnectionError):
+            # The server that processes are forked from was killed; the next start makes another.
+            self._lost.append(piece)
+        else:
+            self._running[piece] = process
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Return what ended, after so many seconds at most."""
-        wait([process.sentinel for process in self._running.values()], seconds)
+        lost = [Outcome(piece, "lost", "its process could not be started") for piece in self._lost]
+        self._lost.clear()
+        wait([process.sentinel for process in self._running.values()], 0 if lost else seconds)
         ended = {p: process for p, process in self._running.items() if not process.is_alive()}
-        outcomes = []
+        outcomes = lost
         for piece, process in ended.items():
             process.join()
             del self._running[piece]

@@ -73,14 +73,20 @@ class RayExecutor(Executor):
 
     def begin(self, piece: Piece) -> None:
         """Give a piece to Ray."""
+        # What asks for more than any machine has would wait for ever; it runs alone on the largest.
         remote = self._ray.remote(_work).options(
             name=f"{piece.kind}: {piece.label}",
-            num_cpus=piece.threads,
+            num_cpus=min(piece.threads, self._largest("CPU")),
             num_gpus=self._gpus if piece.kind in _GPU_KINDS else 0,
-            memory=int(piece.memory * 1e9),
+            memory=int(min(piece.memory * 1e9, self._largest("memory"))),
             max_retries=self._retries,
         )
         self._running[remote.remote(str(self.store.root), piece)] = piece
+
+    def _largest(self, resource: str) -> float:
+        """Return the most of a resource that a machine of the cluster has."""
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        return float(max((node["Resources"].get(resource, 0.0) for node in nodes), default=0.0))
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Return what ended, after so many seconds at most."""

@@ -105,9 +105,8 @@ def run_study(
                 worker.close()
         if progress.failed:
             raise StudyError(_complaint(store, progress))
-        results = gather(study, store, cells)
-        results.save(store.root / RESULTS)
-        return results
+        # As it is read back, so that nobody meets columns of two types.
+        return StudyResults.load(gather(study, store, cells).save(store.root / RESULTS))
 
 
 def open_study(out: str | Path) -> Study:
