@@ -104,8 +104,7 @@ class FactorEnv(FactorScene):
             render_size=render_size,
         )
         self.reward = reward
-        scene = Path(__file__).parent / "assets" / self.SCENE
-        self.model = mujoco.MjModel.from_xml_path(str(scene))
+        self.model = mujoco.MjModel.from_xml_path(str(self._scene_file()))
         # Factors change the model in place; this copy is what they are relative to.
         self.pristine = copy.copy(self.model)
         self.data = mujoco.MjData(self.model)
@@ -151,6 +150,12 @@ class FactorEnv(FactorScene):
         info = self._info()
         reward = self._dense_reward() if self.reward == "dense" else float(info["is_success"]) - 1
         return self._observe(), reward, False, False, info
+
+    def _scene_file(self) -> Path:
+        return Path(__file__).parent / "assets" / self.SCENE
+
+    def _scene_source(self) -> str:
+        return self._scene_file().read_text(encoding="utf-8")
 
     def _varied(self, factors: Iterable[str] | None) -> FactorSpace:
         if factors is None:

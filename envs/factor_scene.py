@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import ArrayLike, NDArray
 
+from drl_latent.artifacts import digest
 from drl_latent.envs.cameras import Camera, Orbit
 from drl_latent.envs.factors import FactorSpace, Value
 from drl_latent.envs.rendering import OffscreenRenderer, Quality, mujoco, pose
@@ -119,6 +120,18 @@ class FactorScene(gym.Env[Any, NDArray[np.float32]]):
             ValueError: The shape is wrong or an index is out of range.
         """
         return self.render_values(self.factor_space.values(indices))
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of the scene and of the factors that vary in it.
+
+        What was made in a scene with another one is of another task, whatever its name.
+        """
+        return digest([self.factor_space.to_dict(), self._scene_source()])
+
+    def _scene_source(self) -> str:
+        """Return the scene's source, where it is ours and not that of a library."""
+        return ""
 
     def render_values(self, values: ArrayLike) -> NDArray[np.uint8]:
         """Render combinations of values, float [N, K], to uint8 [N, H, W, 3].

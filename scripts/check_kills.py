@@ -55,6 +55,7 @@ TINY = Study(
                 "checkpoint_every": 128,
                 "settings": {"n_steps": 64, "batch_size": 64},
             },
+            transfer=("DrlLatent/Select-v0",),
         ),
     ),
     encoders=(EncoderRecipe("beta_vae", latents=2),),
@@ -69,7 +70,7 @@ TINY = Study(
         set_back_episodes=2,
     ),
 )
-"""The smallest study with a piece of each kind: 13 of a second or two each."""
+"""The smallest study with a piece of each kind: 15 of a second or two each."""
 TABLES = ("episodes", "scores", "curves", "moves", "set_back")
 
 _RUN = (

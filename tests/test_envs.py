@@ -420,3 +420,15 @@ def test_true_factors_are_scaled_to_their_ranges(env_id: str):
             observed, _ = env.reset(options={"factors": {factor.name: int(index)}})
             assert observed[k] == pytest.approx(expected, abs=1e-5)
     env.close()
+
+
+def test_a_scene_is_told_by_its_fingerprint():
+    def fingerprint(env_id: str, **kwargs: object) -> str:
+        env = make_env(env_id, **kwargs)
+        env.close()
+        return env.unwrapped.fingerprint
+
+    reach = fingerprint("DrlLatent/Reach-v0")
+    assert reach == fingerprint("DrlLatent/Reach-v0", split="composition", image_size=84)
+    assert reach != fingerprint("DrlLatent/Reach-v0", factors=["light"])
+    assert reach != fingerprint("DrlLatent/Push-v0")

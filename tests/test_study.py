@@ -50,7 +50,7 @@ TINY: Study = HELPERS["TINY"]
 TABLES = HELPERS["CHECK"]["TABLES"]
 KINDS = {
     "collect": 2, "pretrain": 1, "score": 1, "moves": 1, "train": 2, "evaluate": 3, "set_back": 1,
-    "film": 2,
+    "film": 2, "transfer": 2,
 }  # fmt: skip
 
 
@@ -263,11 +263,13 @@ def test_a_larger_study_uses_the_pieces_of_a_smaller_one():
     encoders = (*TINY.encoders, EncoderRecipe("vae", latents=2))
     more = pieces(dataclasses.replace(TINY, encoders=encoders))
     new = kinds([piece for piece in more if piece.key not in base])
-    of_encoder = ("pretrain", "score", "moves", "train", "evaluate", "set_back", "film")
+    of_encoder = set(KINDS) - {"collect"}
     assert new == dict.fromkeys(of_encoder, 1)  # but no frames
     episodes = dataclasses.replace(TINY.budgets, episodes=4)
     more = pieces(dataclasses.replace(TINY, budgets=episodes))
-    assert kinds([p for p in more if p.key not in base]) == {"evaluate": 3, "film": 2}
+    assert kinds([p for p in more if p.key not in base]) == {
+        "evaluate": 3, "transfer": 2, "film": 2,
+    }  # fmt: skip
 
 
 def test_what_several_need_is_one_piece():
@@ -275,6 +277,7 @@ def test_what_several_need_is_one_piece():
     found = kinds(pieces(dataclasses.replace(TINY, encoders=(), baselines=("ted", "sac_ae"))))
     assert found == {
         "collect": 2, "pretrain": 1, "score": 1, "moves": 1, "train": 2, "evaluate": 3, "film": 2,
+        "transfer": 3,
     }  # fmt: skip
     twins = tuple(dataclasses.replace(TINY.encoders[0], label=label) for label in ("a", "b"))
     study = dataclasses.replace(TINY, encoders=twins)
@@ -517,9 +520,15 @@ def test_what_fails_is_named_and_all_else_is_done(pretended, tmp_path: Path):
 
     done: list[str] = []
     pretended.tells = staticmethod(tells)
-    with pytest.raises(StudyError, match=r"1 pieces failed, so that 7 of 13.*pretrain of beta_vae"):
+    with pytest.raises(StudyError, match=r"1 pieces failed, so that 8 of 15.*pretrain of beta_vae"):
         run_study(TINY, tmp_path, executor="pretended")
-    assert collections.Counter(done) == {"collect": 2, "train": 1, "evaluate": 2, "film": 1}
+    assert collections.Counter(done) == {
+        "collect": 2,
+        "train": 1,
+        "evaluate": 2,
+        "film": 1,
+        "transfer": 1,
+    }
 
 
 def test_what_is_lost_is_begun_again_but_not_for_ever(pretended, tmp_path: Path):
@@ -532,7 +541,7 @@ def test_what_is_lost_is_begun_again_but_not_for_ever(pretended, tmp_path: Path)
         return Outcome(piece, "finished")
 
     pretended.tells = staticmethod(tells)
-    with pytest.raises(StudyError, match=r"1 of 13 are not there.*score of .*machine is gone"):
+    with pytest.raises(StudyError, match=r"1 of 15 are not there.*score of .*machine is gone"):
         run_study(TINY, tmp_path, executor="pretended")
     assert (times["pretrain"], times["score"]) == (4, 4)
 
@@ -622,7 +631,7 @@ def test_a_run_finds_what_a_study_asks(undisturbed: Path):
     found = StudyResults.load(undisturbed / "results.parquet")
     assert found.study == TINY.to_dict()
     runs = found.episodes.groupby(["agent", "part"]).size()
-    assert list(runs) == [TINY.budgets.episodes] * 9
+    assert list(runs) == [TINY.budgets.episodes] * 11
     assert set(runs.index.get_level_values("agent")) == {"beta_vae", "true_state", "random"}
     same = found.episodes.groupby(["part", "episode"])["seed"].nunique()
     assert (same == 1).all()  # all agents meet the same episodes
@@ -672,7 +681,7 @@ def test_a_mended_study_does_what_is_missing(copy: Path):
     before = len(begun(copy))
     with pytest.raises(StudyError) as raised:
         run_study(TINY, copy, options={"cores": 2})
-    assert "1 pieces failed, so that 1 of 13 are not there: score of beta_vae" in str(raised.value)
+    assert "1 pieces failed, so that 1 of 15 are not there: score of beta_vae" in str(raised.value)
     assert "ArtifactError" in str(raised.value)
     assert str(store.beside(score, "error")) in str(raised.value)
     assert "Traceback" in store.error(score)
@@ -700,7 +709,7 @@ def test_encoders_are_trained_on_with_agents(copy: Path):
     before = len(begun(copy))
     found = run_study(study, copy, options={"cores": 2})
     done = collections.Counter(name.partition("/")[0] for name in begun(copy)[before:])
-    assert done == {"train": 2, "evaluate": 2}
+    assert done == {"train": 2, "evaluate": 2, "transfer": 2}
     agents = found.episodes.groupby("agent")["mode"].unique().map(list).to_dict()
     assert agents == {
         "beta_vae, finetune": ["finetune"],

@@ -38,7 +38,8 @@ class Task:
         other_agent: Those of agents without an encoder that differ.
         proprioception: Whether agents on latents or pixels also get what the robot knows of
             itself.
-        transfer: Ids of other environments that agents are run in, too, zero-shot.
+        transfer: Ids of other environments that agents on images are run in, too, zero-shot: a true
+            state means something else there.
     """
 
     env: str = "DrlLatent/Reach-v0"

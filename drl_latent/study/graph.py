@@ -36,11 +36,10 @@ def build_graph(study: Study) -> list[Cell]:
     """
     cells: list[Cell] = []
     for task in study.tasks:
-        space, image_shape = _look_at(task)
+        scene = _look_at(task)
         for recipe in study.splits:
             for seed in study.encoder_seeds:
-                branch = _Branch(study, task, space, image_shape, recipe, seed)
-                cells += branch.cells()
+                cells += _Branch(study, task, scene, recipe, seed).cells()
     return cells
 
 
@@ -58,15 +57,25 @@ def pieces_of(cells: list[Cell]) -> list[Piece]:
     return list(found.values())
 
 
-def _look_at(task: Task) -> tuple[FactorSpace, tuple[int, int, int]]:
-    """Return the factors of a task that are drawn at reset, and the shape of its frames."""
+@dataclass(frozen=True)
+class _Scene:
+    """What a study has to know of an environment before any work is done in it."""
+
+    factor_space: FactorSpace
+    image_shape: tuple[int, int, int]
+    fingerprint: str
+
+
+def _look_at(task: Task) -> _Scene:
+    """Make the environment of a task, and return what it is."""
     kwargs = dict(task.env_kwargs) | ({"factors": list(task.factors)} if task.factors else {})
     env = make_env(task.env, **kwargs)
     try:
         scene = env.unwrapped
         if not isinstance(scene, FactorScene):
             raise ValueError(f"{task.env} has no factors of variation: {type(scene).__name__}.")
-        return scene.factor_space, (scene.image_size, scene.image_size, 3)
+        shape = (scene.image_size, scene.image_size, 3)
+        return _Scene(scene.factor_space, shape, scene.fingerprint)
     finally:
         env.close()
 
@@ -78,15 +87,14 @@ class _Branch:
         self,
         study: Study,
         task: Task,
-        space: FactorSpace,
-        image_shape: tuple[int, int, int],
+        scene: _Scene,
         recipe: SplitRecipe,
         seed: int,
     ) -> None:
         self._study, self._task, self._seed = study, task, seed
-        self._image_shape = image_shape
+        self._scene = scene
         cut = seed if recipe.seed is None else recipe.seed
-        split = make_transfer_split(recipe.kind, space, seed=cut, **recipe.settings)
+        split = make_transfer_split(recipe.kind, scene.factor_space, seed=cut, **recipe.settings)
         self._split: dict[str, Any] = split.to_dict()
         self._place = {"env": task.env, "split": recipe.label}
         self._where = f"{task.env.removeprefix('DrlLatent/')} {recipe.label} seed {seed}"
@@ -130,7 +138,7 @@ class _Branch:
         budgets = self._study.budgets
         data = self._collect(source_of(recipe.objective), budgets.frames, self._seed, kwargs)
         model = dataclasses.replace(
-            default_model(self._image_shape), latent_dim=recipe.latents, **recipe.model
+            default_model(self._scene.image_shape), latent_dim=recipe.latents, **recipe.model
         )
         request = {
             "objective": recipe.objective,
@@ -189,7 +197,8 @@ class _Branch:
                 needs = {"agent": agent}
                 scored = self._piece("evaluate", what, request, needs=needs)
                 yield Cell(scored, about)
-                yield from self._transfers(what, needs, about)
+                if baseline.inputs.startswith(("latents", "pixels")):
+                    yield from self._transfers(what, needs, about)
                 if encoder and baseline.mode == "frozen" and budgets.set_back_episodes:
                     request = {"episodes": budgets.set_back_episodes, "seed": self._seed}
                     needs = {"agent": agent, "moves": self._moves(encoder_name, encoder)}

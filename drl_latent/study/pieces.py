@@ -28,6 +28,7 @@ class Piece:
         label: What it is called where people see it; it changes no result, and no key.
         request: JSON-able arguments of the work.
         needs: What the work calls its inputs, to the piece that makes each.
+        scene: Fingerprint of the scene of the environment: another scene is other work.
         threads: Threads that it runs on.
         memory: Gigabytes that it may need.
     """
@@ -36,14 +37,15 @@ class Piece:
     label: str
     request: Mapping[str, Any]
     needs: Mapping[str, Piece] = field(default_factory=dict)
+    scene: str = ""
     threads: int = 1
     memory: float = 1.0
 
     @cached_property
     def key(self) -> str:
-        """The hash of what determines the result: the request, and the keys of the inputs."""
+        """The hash of what determines the result: request, scene, and the keys of the inputs."""
         needs = {name: piece.key for name, piece in self.needs.items()}
-        return digest([self.kind, plain(self.request), needs, self.threads])
+        return digest([self.kind, plain(self.request), needs, self.scene, self.threads])
 
     @property
     def name(self) -> str:
