@@ -162,10 +162,11 @@ def _note(log: Path, event: str, piece: Piece, message: str = "") -> None:
 
 def _complaint(store: Store, progress: Progress) -> str:
     """Say which pieces failed, why, and what to do."""
-    said = [
-        f"{piece.kind} of {piece.label}: {message} ({store.beside(piece, 'error')})"
-        for piece, message in progress.failed.items()
-    ]
+    said = []
+    for piece, message in progress.failed.items():
+        # What was lost may have left a log at most.
+        report = store.beside(piece, "error" if store.error(piece) else "log")
+        said.append(f"{piece.kind} of {piece.label}: {message} ({report})")
     left = len(progress.left)
     return (
         f"{len(progress.failed)} pieces failed, so that {left} of {len(progress.pieces)} are not "
