@@ -3,6 +3,9 @@
 .PHONY: help quickstart test lint format bench setup clean
 .NOTPARALLEL:
 
+# Without its cache each process would compile again all that it imports, which takes longer than most
+# tests.
+unexport PYTHONDONTWRITEBYTECODE
 export PYTHON
 PYTHON ?= python3
 BIN := .venv/bin
