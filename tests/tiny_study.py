@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import collections
 import fcntl
+import json
 import os
 import runpy
 from pathlib import Path
 
 import pytest
 
-from drl_latent.study import run_study
+from drl_latent.study import Study, run_study
+from drl_latent.study.graph import build_graph, pieces_of
+from drl_latent.study.pieces import Piece
 
 CHECK = runpy.run_path(str(Path(__file__).parents[1] / "scripts" / "check_kills.py"))
-TINY = CHECK["TINY"]
+TINY: Study = CHECK["TINY"]
+TABLES = CHECK["TABLES"]
+KINDS = {
+    "collect": 2, "pretrain": 1, "score": 1, "moves": 1, "train": 2, "evaluate": 3, "set_back": 1,
+    "film": 2, "transfer": 2,
+}  # fmt: skip
 
 
 def undisturbed(factory: pytest.TempPathFactory) -> Path:
@@ -25,3 +34,20 @@ def undisturbed(factory: pytest.TempPathFactory) -> Path:
         if not (folder / "results.parquet").exists():
             run_study(TINY, folder, options={"cores": 2})
     return folder
+
+
+def pieces(study: Study) -> list[Piece]:
+    return pieces_of(build_graph(study))
+
+
+def keys(study: Study) -> set[str]:
+    return {piece.key for piece in pieces(study)}
+
+
+def kinds(found: list[Piece]) -> dict[str, int]:
+    return dict(collections.Counter(piece.kind for piece in found))
+
+
+def begun(folder: Path) -> list[str]:
+    lines = (folder / "events.jsonl").read_text().splitlines()
+    return [row["piece"] for row in map(json.loads, lines) if row["event"] == "begun"]
