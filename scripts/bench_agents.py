@@ -64,7 +64,7 @@ TASKS = {
         pretrain_steps=12_000,
         latents=12,
         objectives={"beta_vae": {"beta": 10.0, **SALIENT}, "ae": SALIENT},
-        agent={"algorithm": "SAC", "steps": 60_000, "proprioception": True},
+        agent={"algorithm": "SAC", "steps": 100_000, "proprioception": True},
         state_agent={"steps": 30_000},
     ),
 }
