@@ -21,6 +21,7 @@ from drl_latent.study import (
     work,
 )
 from drl_latent.study.graph import build_graph
+from drl_latent.study.library import STUDIES
 from drl_latent.study.pieces import Piece, Store
 from drl_latent.study.status import study_status
 
@@ -28,6 +29,16 @@ HELPERS = runpy.run_path(str(Path(__file__).parent / "tiny_study.py"))
 TINY: Study = HELPERS["TINY"]
 KINDS = HELPERS["KINDS"]
 pieces, keys, kinds = (HELPERS["pieces"], HELPERS["keys"], HELPERS["kinds"])
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_each_study_of_the_library_can_be_cut_and_comes_back_from_json(name: str):
+    study = STUDIES[name]
+    assert Study.from_dict(study.to_dict()) == study
+    found = kinds(pieces(study))
+    agents = (len(study.encoders) + len(study.baselines)) * len(study.encoder_seeds)
+    assert found["train"] == agents
+    assert found["evaluate"] == agents + len(study.encoder_seeds)  # random actions
 
 
 def test_a_study_is_cut_into_pieces_each_after_what_it_needs():

@@ -9,13 +9,8 @@ import gymnasium as gym
 import numpy as np
 import pandas as pd
 
-from drl_latent.data.pairs import PairSampler
-from drl_latent.envs import FactorScene, make_env
-from drl_latent.interventions.code_responses import Encode
+from drl_latent.interventions.code_responses import Encode, encode_changes
 from drl_latent.metrics.inputs import varying_columns
-
-_BATCH = 500
-"""Pairs rendered, and encoded, at a time."""
 
 
 def latent_moves(
@@ -50,26 +45,16 @@ def latent_moves(
     """
     if n < 1:
         raise ValueError(f"n, the pairs of each factor, must be 1 or more, got {n}.")
-    made = make_env(env, **(env_kwargs or {})) if isinstance(env, str) else env
-    try:
-        scene = made.unwrapped
-        if not isinstance(scene, FactorScene):
-            raise ValueError(f"{env} has no factors of variation: {type(scene).__name__}.")
-        sampler = PairSampler(scene)
-        values = sampler.draw(n * len(sampler.columns), np.random.default_rng(seed))
-        parts = [values[i : i + _BATCH] for i in range(0, len(values), _BATCH)]
-        flat = [encoder(scene.render_values(p.reshape(-1, p.shape[-1]))) for p in parts]
-    finally:
-        if isinstance(env, str):
-            made.close()
-    codes = np.concatenate(flat).astype(np.float64)
-    spread = np.where(varying_columns(codes), codes.std(axis=0), np.inf)
-    changes = np.abs(codes[0::2] - codes[1::2]) / spread
+    space, values, encoded = encode_changes(encoder, env, n=n, seed=seed, env_kwargs=env_kwargs)
+    codes = encoded.astype(np.float64)
+    each = codes.reshape(-1, codes.shape[-1])
+    spread = np.where(varying_columns(each), each.std(axis=0), np.inf)
+    changes = np.abs(codes[:, 0] - codes[:, 1]) / spread
     changed = (values[:, 0] != values[:, 1]).argmax(axis=1)
     rows = []
-    for k, name in enumerate(scene.factor_space.names):
+    for k, name in enumerate(space.names):
         own = changes[changed == k]
-        moves = own.mean(axis=0) if len(own) else np.full(codes.shape[1], np.nan)
+        moves = own.mean(axis=0) if len(own) else np.full(codes.shape[-1], np.nan)
         rows += [
             {"factor": name, "latent": d, "move": float(move), "pairs": len(own)}
             for d, move in enumerate(moves)

@@ -117,6 +117,33 @@ def code_responses(
     """
     if n < _LEAST:
         raise ValueError(f"n, the pairs of each factor, must be {_LEAST} or more, got {n}.")
+    space, values, codes = encode_changes(encoder, env, n=n, seed=seed, env_kwargs=env_kwargs)
+    return _responses(codes, values, space, informative, seed)
+
+
+def encode_changes(
+    encoder: Encode,
+    env: gym.Env[Any, Any] | str,
+    *,
+    n: int,
+    seed: int,
+    env_kwargs: Mapping[str, Any] | None = None,
+) -> tuple[FactorSpace, NDArray[np.float32], NDArray[np.floating]]:
+    """Encode pairs of frames of a simulator that differ in one factor each.
+
+    Args:
+        encoder: Encodes frames.
+        env: An environment with factors, or its id.
+        n: Pairs a factor, about.
+        seed: Of the pairs.
+        env_kwargs: Keyword arguments of the environment where its id is given.
+
+    Returns:
+        The factors, their values [P, 2, K], and the codes [P, 2, D].
+
+    Raises:
+        ValueError: The environment has no factors, or no factor can change alone.
+    """
     made = make_env(env, **(env_kwargs or {})) if isinstance(env, str) else env
     try:
         scene = made.unwrapped
@@ -134,7 +161,7 @@ def code_responses(
     finally:
         if isinstance(env, str):
             made.close()
-    return _responses(codes, values, scene.factor_space, informative, seed)
+    return scene.factor_space, values, codes
 
 
 def responses_from_pairs(

@@ -134,9 +134,10 @@ def _place(about: Mapping[str, Any]) -> str:
 
 def _traversal_picture(path: Path) -> bytes:
     with np.load(path) as saved:
-        traversal = Traversal(
-            saved["images"][None], saved["values"], saved["change"], saved["order"]
-        )
+        # The code of the frame that was traversed is not kept, nor drawn.
+        unknown = np.full((1, len(saved["change"])), np.nan, np.float32)
+        images = saved["images"][None]
+        traversal = Traversal(images, saved["values"], saved["change"], anchors=unknown)
     buffer = io.BytesIO()
     Image.fromarray(traversal_grid(traversal, scale=1)).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -39,6 +39,7 @@ class Progress:
         left: Those that have to be made, each after those that it needs.
         running: Those that are worked on, and since when, `time.monotonic`.
         failed: Those that raised an error or were lost too often, and what was said.
+        losses: How often a piece's process or machine went away.
     """
 
     pieces: Sequence[Piece]
@@ -49,12 +50,11 @@ class Progress:
 
     def ready(self) -> list[Piece]:
         """Return the pieces that can be begun; those of the first seeds come first."""
+        left = set(self.left)
         return [
             p
             for p in self.left
-            if p not in self.running
-            and p not in self.failed
-            and not any(needed in self.left for needed in p.needs.values())
+            if p not in self.running and p not in self.failed and left.isdisjoint(p.needs.values())
         ]
 
 
