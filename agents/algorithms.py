@@ -87,6 +87,7 @@ class Algorithm:
         seed: int,
         perception: Perception,
         encoder: str | None = None,
+        device: str = "cpu",
     ) -> BaseAlgorithm:
         """Return a new agent on `venv`, whose observations `perception` has wrapped.
 
@@ -96,6 +97,7 @@ class Algorithm:
             seed: Seed of weights and exploration.
             perception: What the policy acts on.
             encoder: Folder of an encoder that is trained.
+            device: Where it learns.
         """
         # A copy: A2C adds its optimiser to the policy's settings in place.
         own = copy.deepcopy(dict(settings))
@@ -106,7 +108,7 @@ class Algorithm:
             own["replay_buffer_class"] = FrameReplayBuffer
             own["replay_buffer_kwargs"] = {"n_stack": perception.n_stack}
         policy = self._policy_class(perception, venv.observation_space)
-        model = self.cls(policy, venv, seed=seed, device="cpu", **own)
+        model = self.cls(policy, venv, seed=seed, device=device, **own)
         if perception.augmentation == "random_shift":
             shift_targets(model)
         return model

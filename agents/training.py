@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import torch
 from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -61,6 +62,7 @@ def train_agent(
     evaluate_every: int = 0,
     evaluation_episodes: int = 20,
     checkpoint_every: int = 10_000,
+    device: str = "auto",
     callbacks: Sequence[BaseCallback] = (),
     progress: bool = True,
     title: str = "Training",
@@ -96,6 +98,9 @@ def train_agent(
             deterministic actions; 0 for none.
         evaluation_episodes: Episodes of each evaluation, the same every time.
         checkpoint_every: Environment steps between checkpoints.
+        device: Where the agent learns. ``"auto"`` takes a GPU where there is one for what learns
+            from images, and the CPU for all else: networks on latents or the truth are too small
+            to gain from a GPU.
         callbacks: Further callbacks, such as `DriftCallback`; what they remember is not in the
             checkpoints.
         progress: Whether to show progress.
@@ -155,7 +160,9 @@ def train_agent(
             venv = environments(n_envs)
             if encoder is not None:
                 encoder.save(stage.folder / ENCODER)
-            model = chosen.make(venv, merged, seed, perception, str(stage.folder / ENCODER))
+            trained = str(stage.folder / ENCODER)
+            place = _device(device, perception)
+            model = chosen.make(venv, merged, seed, perception, trained, place)
             checks = None
             if evaluate_every:
                 apart = environments(min(n_envs, evaluation_episodes))
@@ -230,6 +237,12 @@ class _Training:
 
     def _start_afresh(self) -> None:
         start_afresh(self._model, self._schedule.seed)
+
+
+def _device(name: str, perception: Perception) -> str:
+    if name != "auto":
+        return name
+    return "cuda" if perception.acts_on_images and torch.cuda.is_available() else "cpu"
 
 
 def _make_environments(

@@ -5,28 +5,21 @@ from __future__ import annotations
 import collections
 import dataclasses
 import fcntl
-import multiprocessing
 import runpy
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from drl_latent.manifest import ArtifactError
 from drl_latent.registry import UnknownNameError
 from drl_latent.study import (
     EXECUTORS,
-    LocalExecutor,
     Study,
     StudyError,
     StudyResults,
-    local_executor,
     open_study,
     run_study,
 )
@@ -161,69 +154,6 @@ def test_a_folder_has_one_run_at_a_time(pretended, tmp_path: Path):
 def test_a_folder_without_a_study_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match="is not the folder of a study"):
         open_study(tmp_path)
-
-
-# Processes of this machine
-
-
-@given(
-    st.lists(st.tuples(st.integers(1, 4), st.floats(0.1, 6)), max_size=12),
-    st.integers(1, 6),
-    st.floats(1, 8),
-)
-def test_cores_and_memory_are_never_more_than_there_are(needs, cores: int, memory: float):
-    executor = LocalExecutor(Store("study"), cores=cores, memory=memory)
-    executor._context = SimpleNamespace(Process=lambda **_: SimpleNamespace(start=lambda: None))
-    for number, (threads, gigabytes) in enumerate(needs):
-        piece = Piece("train", "", {"n": number}, threads=threads, memory=gigabytes)
-        if executor.has_room(piece):
-            executor.begin(piece)
-        running = list(executor._running)
-        # What needs more than there is runs alone.
-        assert len(running) == 1 or sum(p.threads for p in running) <= cores
-        assert len(running) == 1 or sum(p.memory for p in running) <= memory
-
-
-def test_no_cores_are_refused():
-    with pytest.raises(ValueError, match="cores and memory must be positive, got 0"):
-        LocalExecutor(Store("study"), cores=0)
-    with pytest.raises(ValueError, match="cores and memory must be positive"):
-        LocalExecutor(Store("study"), memory=0)
-
-
-def test_a_process_that_goes_away_is_a_loss_and_ends_with_the_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(local_executor, "_work", lambda *_: time.sleep(60))
-    executor = LocalExecutor(Store(tmp_path), cores=2, memory=8)
-    executor._context = multiprocessing.get_context("fork")
-    lost, other = Piece("train", "a", {"a": 1}), Piece("train", "b", {"b": 1})
-    executor.begin(lost)
-    executor.begin(other)
-    assert executor.wait(0.0) == []
-    processes = dict(executor._running)
-    processes[lost].kill()
-    ended: list[Outcome] = []
-    while not ended:
-        ended = executor.wait(10)
-    (outcome,) = ended
-    assert (outcome.piece, outcome.status) == (lost, "lost")
-    assert "ended with code -9" in outcome.message
-    executor.close()
-    assert not processes[other].is_alive()
-
-
-def test_a_process_that_cannot_be_started_is_a_loss(tmp_path: Path):
-    """As when the server that processes are forked from was killed."""
-
-    def start() -> None:
-        raise EOFError
-
-    executor = LocalExecutor(Store(tmp_path), cores=2, memory=8)
-    executor._context = SimpleNamespace(Process=lambda **_: SimpleNamespace(start=start))
-    piece = Piece("train", "a", {"a": 1})
-    executor.begin(piece)
-    (outcome,) = executor.wait(60)
-    assert (outcome.piece, outcome.status) == (piece, "lost")
-    assert executor.wait(0) == []
 
 
 def test_a_run_finds_what_a_study_asks(undisturbed: Path):

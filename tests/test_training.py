@@ -20,6 +20,7 @@ from drl_latent.agents import (
     train_agent,
     train_baseline,
 )
+from drl_latent.agents.algorithms import Algorithm
 from drl_latent.agents.callbacks import Recorder
 from drl_latent.artifacts import ArtifactError
 from drl_latent.envs import make_env, make_transfer_split
@@ -299,6 +300,29 @@ def test_baselines_can_have_proprioception_beside(tmp_path: Path):
 
 def test_every_objective_is_a_baseline():
     assert set(OBJECTIVES) <= set(BASELINES)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "device"),
+    [
+        ({"inputs": "pixels"}, "cuda"),
+        ({"inputs": "state"}, "cpu"),
+        ({"inputs": "pixels", "device": "cpu"}, "cpu"),
+        ({"mode": "frozen"}, "cpu"),
+        ({"mode": "finetune"}, "cuda"),
+    ],
+)
+def test_what_learns_from_images_learns_on_a_gpu_where_there_is_one(
+    encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: dict, device: str
+):
+    def make(*arguments: object) -> None:
+        raise RuntimeError(f"on {arguments[-1]}")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(Algorithm, "make", make)
+    own = {} if "inputs" in arguments else {"encoder": encoder}
+    with pytest.raises(RuntimeError, match=f"^on {device}$"):
+        train_agent("DrlLatent/Reach-v0", tmp_path / "agent", progress=False, **arguments, **own)
 
 
 def test_training_stays_in_its_partition(tmp_path: Path):

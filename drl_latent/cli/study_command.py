@@ -26,7 +26,7 @@ class _Where:
     executor: Literal["local", "ray"] = "local"
     """Processes of this machine, or a Ray cluster."""
     options: tuple[str, ...] = ()
-    """Settings of the executor: cores=4 memory=16 of local; address=auto gpus=0.5 of ray."""
+    """Settings of the executor: cores=4 memory=16 gpus=0.5 of local; address=auto of ray."""
 
 
 @dataclass(frozen=True)

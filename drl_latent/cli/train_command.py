@@ -68,6 +68,8 @@ class Train:
     """Episodes of each evaluation."""
     checkpoint_every: int = 10_000
     """Environment steps between checkpoints."""
+    device: str = "auto"
+    """Where the agent learns: auto is a GPU, if there is one, for what learns from images."""
     video: bool = False
     """Film episodes of the trained agent, on the part that it was trained on: episodes.gif."""
     data: Path | None = None
@@ -110,6 +112,7 @@ class Train:
             "evaluate_every": self.evaluate_every,
             "evaluation_episodes": self.evaluation_episodes,
             "checkpoint_every": self.checkpoint_every,
+            "device": self.device,
         }
         if self.baseline is not None:
             return train_baseline(

@@ -57,6 +57,14 @@ EXECUTORS: Registry[type[Executor]] = Registry("executor")
 """Name to executor: ``"local"``, ``"ray"``."""
 
 
+def uses_gpu(piece: Piece) -> bool:
+    """Whether a piece trains a network on images; all else gains nothing from a GPU."""
+    if piece.kind != "train":
+        return piece.kind == "pretrain"
+    inputs, mode = piece.request.get("inputs", ""), piece.request.get("mode")
+    return bool(inputs.startswith("pixels") or (inputs.startswith("latents") and mode != "frozen"))
+
+
 def last_line(text: str) -> str:
     """Return the last line of an error's report, which says what it was."""
     lines = text.strip().splitlines()

@@ -6,11 +6,21 @@ import multiprocessing
 import os
 import sys
 import threading
+from collections import Counter
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from drl_latent.study.executors import EXECUTORS, Executor, Outcome, last_line, work_apart
+import torch
+
+from drl_latent.study.executors import (
+    EXECUTORS,
+    Executor,
+    Outcome,
+    last_line,
+    uses_gpu,
+    work_apart,
+)
 from drl_latent.study.pieces import Piece, Store
 
 _FORK_SERVER = ["drl_latent.study.work", "torch._dynamo"]
@@ -30,10 +40,20 @@ class LocalExecutor(Executor):
         cores: Cores to use; those that this process may use unless given.
         memory: Gigabytes to use; what is free now unless given. A piece that needs more than that
             runs alone.
+        gpus: GPUs for each piece that can use one, a fraction to share one among several. With 0,
+            and on a machine without GPUs, all pieces run on cores alone.
+
+    Raises:
+        ValueError: There are no cores or memory, or `gpus` is not in [0, 1].
     """
 
     def __init__(
-        self, store: Store, *, cores: int | None = None, memory: float | None = None
+        self,
+        store: Store,
+        *,
+        cores: int | None = None,
+        memory: float | None = None,
+        gpus: float = 0.25,
     ) -> None:
         super().__init__(store)
         self._cores = _usable_cores() if cores is None else cores
@@ -42,6 +62,11 @@ class LocalExecutor(Executor):
             raise ValueError(
                 f"cores and memory must be positive, got {self._cores} and {self._memory}."
             )
+        if not 0 <= gpus <= 1:
+            raise ValueError(f"gpus, for each piece, must be in [0, 1], got {gpus}.")
+        shares = int(1 / gpus) if gpus else 0
+        self._shares = {name: shares for name in _visible_gpus()} if shares else {}
+        self._gpu_of: dict[Piece, str] = {}
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_FORK_SERVER)
         self._running: dict[Piece, Any] = {}
@@ -53,11 +78,21 @@ class LocalExecutor(Executor):
             return True
         cores = piece.threads + sum(p.threads for p in self._running)
         memory = piece.memory + sum(p.memory for p in self._running)
-        return cores <= self._cores and memory <= self._memory
+        return cores <= self._cores and memory <= self._memory and self._free_gpu(piece) is not None
+
+    def _free_gpu(self, piece: Piece) -> str | None:
+        """Return the GPU that a piece can use: ``""`` for none; None while all are taken."""
+        if not self._shares or not uses_gpu(piece):
+            return ""
+        taken = Counter(self._gpu_of.values())
+        name = min(self._shares, key=lambda name: taken[name])
+        return name if taken[name] < self._shares[name] else None
 
     def begin(self, piece: Piece) -> None:
         """Start a process for a piece."""
-        arguments = (str(self.store.root), piece)
+        gpu = self._free_gpu(piece)
+        assert gpu is not None, "begun without room"
+        arguments = (str(self.store.root), piece, gpu)
         process = self._context.Process(target=_work, args=arguments, name=piece.name, daemon=True)
         try:
             process.start()
@@ -66,6 +101,8 @@ class LocalExecutor(Executor):
             self._lost.append(piece)
         else:
             self._running[piece] = process
+            if gpu:
+                self._gpu_of[piece] = gpu
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Return what ended, after so many seconds at most."""
@@ -77,6 +114,7 @@ class LocalExecutor(Executor):
         for piece, process in ended.items():
             process.join()
             del self._running[piece]
+            self._gpu_of.pop(piece, None)
             outcomes.append(_outcome(self.store, piece, process.exitcode))
         return outcomes
 
@@ -87,6 +125,7 @@ class LocalExecutor(Executor):
         for process in self._running.values():
             process.join()
         self._running.clear()
+        self._gpu_of.clear()
 
 
 def _outcome(store: Store, piece: Piece, code: int) -> Outcome:
@@ -98,9 +137,10 @@ def _outcome(store: Store, piece: Piece, code: int) -> Outcome:
     return Outcome(piece, "lost", f"its process ended with code {code}")
 
 
-def _work(root: str, piece: Piece) -> None:
+def _work(root: str, piece: Piece, gpu: str) -> None:
     """Work on a piece, in a process of its own that writes to a log beside the piece."""
     _end_with_parent()
+    os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # nothing in this process has looked for GPUs yet
     store = Store(root)
     log = store.beside(piece, "log")
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -132,6 +172,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _visible_gpus() -> list[str]:
+    """Return the names of the GPUs that this process may use, as CUDA wants them."""
+    count, allowed = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    return [str(i) for i in range(count)] if allowed is None else allowed.split(",")[:count]
 
 
 def _usable_cores() -> int:

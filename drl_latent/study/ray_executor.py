@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from drl_latent.study.executors import EXECUTORS, Executor, Outcome, last_line, work_apart
+from drl_latent.study.executors import EXECUTORS, Executor, Outcome, last_line, uses_gpu, work_apart
 from drl_latent.study.pieces import Piece, Store
 
-_GPU_KINDS = ("pretrain",)
-"""Kinds of work that use a GPU where there is one."""
 _QUEUED = 1_000
 """Pieces that wait in Ray's queue at most; it decides which machine takes each."""
 
@@ -77,7 +75,7 @@ class RayExecutor(Executor):
         remote = self._ray.remote(_work).options(
             name=f"{piece.kind}: {piece.label}",
             num_cpus=min(piece.threads, self._largest("CPU")),
-            num_gpus=self._gpus if piece.kind in _GPU_KINDS else 0,
+            num_gpus=self._gpus if uses_gpu(piece) else 0,
             memory=int(min(piece.memory * 1e9, self._largest("memory"))),
             max_retries=self._retries,
         )
