@@ -64,7 +64,6 @@ class LatentAgent(HubMixin):
         _WEIGHTS,
         EPISODES,
         EVALUATIONS,
-        "logs/*",
         *(f"{ENCODER}/{pattern}" for pattern in Encoder.FETCHED),
     )
     SHOWN = ("evaluation", "license")

@@ -33,7 +33,7 @@ from drl_latent.agents.extractor import Mode
 from drl_latent.agents.history import History
 from drl_latent.agents.perception import Augmentation, Inputs, Perception
 from drl_latent.agents.tuned import tuned_settings
-from drl_latent.artifacts import Stage, plain
+from drl_latent.artifacts import LOGS, Stage, plain
 from drl_latent.checkpoint import Encoder
 from drl_latent.envs import Split, make_env
 from drl_latent.progress import track
@@ -207,7 +207,7 @@ class _Training:
             self._episodes = notes["episodes"]
             if checks is not None:
                 checks.rows = notes["evaluations"]
-        model.set_logger(configure(str(self._folder / "logs"), ["tensorboard"]))
+        model.set_logger(configure(str(self._folder / LOGS), ["tensorboard"]))
         done = model.num_timesteps
         with track(title, schedule.steps, "steps", done, progress) as advance:
             watching: list[BaseCallback] = [Recorder(self._episodes, advance)]

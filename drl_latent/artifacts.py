@@ -25,6 +25,8 @@ from typing import Any
 from drl_latent.manifest import FORMAT, ArtifactError, read_manifest, sha256
 
 DOCUMENTATION = "README.md"
+LOGS = "logs"
+"""Folder of what only people look at, such as TensorBoard's logs; it may be deleted."""
 _PACKAGES = ("drl-latent", "torch", "mujoco", "gymnasium", "stable-baselines3", "numpy")
 
 
@@ -135,7 +137,11 @@ class Stage:
     def finish(self, config: Mapping[str, Any]) -> Path:
         """Write the manifest, with `config` in it, and give the folder its final name."""
         (self.folder / "request.json").unlink()
-        files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.name != DOCUMENTATION)
+        files = sorted(
+            p
+            for p in self.folder.rglob("*")
+            if p.is_file() and p.name != DOCUMENTATION and self.folder / LOGS not in p.parents
+        )
         manifest = {
             "kind": f"drl_latent/{self.kind}",
             "format": FORMAT,

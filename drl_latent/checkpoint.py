@@ -46,7 +46,7 @@ class Encoder(HubMixin):
 
     KIND = KIND
     MANIFEST = MANIFEST
-    FETCHED = (MANIFEST, WEIGHTS, "logs/*")
+    FETCHED = (MANIFEST, WEIGHTS)
     SHOWN = ("scores", "license")
 
     def __init__(

@@ -108,7 +108,7 @@ def test_what_is_on_the_hub(hub: FakeHub, agents: dict[str, Path]):
     assert 'LatentAgent.load("somebody/reach-agent")' in (repository / "README.md").read_text()
 
 
-def test_trained_folders_that_were_uploaded_by_hand_have_their_logs(
+def test_of_folders_that_were_uploaded_by_hand_only_what_is_ours_is_fetched(
     hub: FakeHub, agents: dict[str, Path]
 ):
     repository = hub.root / "somebody/by-hand"
@@ -119,7 +119,7 @@ def test_trained_folders_that_were_uploaded_by_hand_have_their_logs(
     found = LatentAgent.load("somebody/by-hand")
     assert found.fingerprint == LatentAgent.load(agents["frozen"]).fingerprint
     fetched = {p.name for p in (hub.root / "cache" / "somebody/by-hand").rglob("*")}
-    assert not fetched & {"payload.pkl", "pytorch_model.bin"}
+    assert not fetched & {"payload.pkl", "pytorch_model.bin", "logs"}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -53,16 +54,17 @@ def test_comes_back_as_it_went(hub: FakeHub, encoder: Encoder):
     assert hub.calls[-1] | {"revision": "v1", "token": "secret"} == hub.calls[-1]
 
 
-def test_pretrained_folders_that_were_uploaded_by_hand_have_their_logs(
-    hub: FakeHub, encoder: Encoder
-):
+def test_logs_of_pretraining_are_no_part_of_an_encoder(hub: FakeHub, encoder: Encoder):
     from drl_latent.artifacts import Stage
 
     stage = Stage(hub.root / "somebody/logged", "encoder", {}, "config.json")
     (stage.folder / "logs").mkdir()
     (stage.folder / "logs" / "events").write_text("loss")
-    encoder.save_in(stage)
+    folder = encoder.save_in(stage)
     assert Encoder.load("somebody/logged").fingerprint == encoder.fingerprint
+    assert not list((hub.root / "cache").rglob("logs"))
+    shutil.rmtree(folder / "logs")
+    assert Encoder.load(folder).fingerprint == encoder.fingerprint
 
 
 def test_what_was_changed_on_the_hub_is_refused(hub: FakeHub, encoder: Encoder):

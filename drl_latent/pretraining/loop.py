@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from drl_latent.artifacts import LOGS
 from drl_latent.data import FrameDataset
 from drl_latent.models import LatentModel, ModelConfig, to_unit_images
 from drl_latent.objectives.base import Batch, Objective
@@ -85,7 +86,7 @@ def train(
 
     stop = plan.steps if objective.trains and not plateau.over else start
     with (
-        Monitor(folder / "logs", data, start) as monitor,
+        Monitor(folder / LOGS, data, start) as monitor,
         track(
             "Pretraining", stop * plan.batch_size, "images", start * plan.batch_size, progress
         ) as advance,

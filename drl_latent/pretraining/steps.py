@@ -41,7 +41,8 @@ def take_step(
         FloatingPointError: The loss or its gradient is not finite; no weight was changed.
     """
     device = plan.torch_device.type
-    with torch.autocast(device, torch.bfloat16, enabled=plan.is_bfloat16):
+    is_bfloat16 = plan.precision == "bfloat16"
+    with torch.autocast(device, torch.bfloat16, enabled=is_bfloat16):
         terms = player.loss(batch)
     if terms is None:
         return None
