@@ -12,6 +12,7 @@ from drl_latent.envs.factors import Factor, FactorSpace
 from drl_latent.envs.split_registry import Cut, Ids
 
 Mask = NDArray[np.bool_]
+Names = Sequence[str] | str | None
 
 
 def check_share(name: str, value: float) -> None:
@@ -182,3 +183,10 @@ def matches(space: FactorSpace, rule: Any, name: str) -> Mask:
             for row in grid.tolist()
         ]
     )
+
+
+def pair_of(space: FactorSpace, names: Sequence[str]) -> tuple[int, int]:
+    """Return the columns of two factors, in the order they were named."""
+    if isinstance(names, str) or len(list(names)) != 2 or names[0] == names[1]:
+        raise ValueError(f"factors must name two different factors, got {names!r}.")
+    return space.column(names[0]), space.column(names[1])
