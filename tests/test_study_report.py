@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import re
 import runpy
@@ -124,6 +125,17 @@ def test_each_table_is_csv_and_latex(page: Path):
         latex = (page.parent / "tables" / f"{name}.tex").read_text()
         assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1, name
         assert r"\caption{" in latex, name
+
+
+def test_each_figure_is_a_file_on_light_and_on_dark(page: Path):
+    files = {f.name: f.read_bytes() for f in (page.parent / "figures").iterdir()}
+    light = {name for name in files if not name.endswith("-dark.svg")}
+    assert light
+    assert {f"{name.removesuffix('.svg')}-dark.svg" for name in light} == set(files) - light
+    html = page.read_text(encoding="utf-8")
+    assert html.count("data:image/svg+xml;base64,") == len(files)
+    for name, drawing in files.items():
+        assert base64.b64encode(drawing).decode() in html, name
 
 
 def test_provenance_has_commit_versions_seeds_hashes_and_wall_time(page: Path):

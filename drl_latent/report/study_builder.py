@@ -27,6 +27,8 @@ class StudyPage:
     def __init__(self) -> None:
         self.sections: list[StudySection] = []
         self.tables: list[ReportTable] = []
+        self.drawings: dict[str, bytes] = {}
+        """File name to figure, an SVG on light or on dark."""
 
     def section(self, name: str, title: str, *text: str) -> None:
         """Begin a section."""
@@ -65,16 +67,14 @@ class StudyPage:
         """Add a figure, on light and on dark.
 
         Args:
-            name: Its name in the page.
+            name: Its name in the page, and of its files; no other figure has it.
             make: Draws it.
             alt: What it shows, for those who cannot see it.
             caption: What was drawn, of how many, and what its intervals are.
         """
-        picture = {
-            "light": data_uri(draw(make, LIGHT), "svg"),
-            "dark": data_uri(draw(make, DARK), "svg"),
-            "alt": alt,
-        }
+        light, dark = draw(make, LIGHT), draw(make, DARK)
+        self.drawings |= {f"{name}.svg": light, f"{name}-dark.svg": dark}
+        picture = {"light": data_uri(light, "svg"), "dark": data_uri(dark, "svg"), "alt": alt}
         self._add_figure({"name": name, "pictures": [picture], "caption": caption}, films=False)
 
     def pictures(

@@ -1,4 +1,4 @@
-"""The report of a study: one self-contained page, and its tables as CSV and LaTeX beside it."""
+"""The report of a study: one self-contained page; its tables and figures beside it as files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import jinja2
 
 from drl_latent.artifacts import ArtifactError, write_bytes
+from drl_latent.report.figure_files import FOLDER as FIGURES
 from drl_latent.report.page import PAGE
 from drl_latent.report.study_builder import StudyPage
 from drl_latent.report.study_codes import moves_section, scores_section, set_back_section
@@ -29,7 +30,9 @@ from drl_latent.study.results import StudyResults
 
 
 def write_study_report(results: StudyResults | str | Path, out: str | Path) -> Path:
-    """Write ``report.html``, which needs no other file, and ``tables/*.csv`` and ``*.tex``.
+    """Write ``report.html``, which needs no other file, ``tables`` and ``figures``.
+
+    Each table is there as CSV and as LaTeX, each figure as SVG, on light and on dark.
 
     The same results give the same bytes. What the results hold no rows for is said in its place.
 
@@ -71,6 +74,9 @@ def write_study_report(results: StudyResults | str | Path, out: str | Path) -> P
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     write_tables(page.tables, folder / FOLDER)
+    (folder / FIGURES).mkdir(exist_ok=True)
+    for name, drawing in page.drawings.items():
+        write_bytes(folder / FIGURES / name, drawing)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("drl_latent.report"),
         autoescape=True,
