@@ -57,8 +57,9 @@ class PushEnv(FactorEnv):
     beyond it, at most 45 degrees to the side.
 
     Actions are the tool's velocity along x and y, in metres a second, for 0.05 s (5 steps of
-    0.01 s); a heavy object with much friction slows it down. The object slides without turning, on
-    after it was pushed, and stops at the rim of its part of the table, 0.28 m from the middle. An
+    0.01 s); a heavy object with much friction slows it down. The object slides without turning and
+    stops at the rim of its part of the table, 0.28 m from the middle. After it was pushed it slides
+    on, by default for 3 cm at most: what has to be done can be told from where things are. An
     episode lasts 60 steps and does not end on success: the object has to stay.
     ``info["is_success"]`` is whether the object's centre is within 0.08 m of the ring's, which
     ``info["distance"]`` gives. The sparse reward is 0 for success and -1 otherwise. The dense one
@@ -79,7 +80,7 @@ class PushEnv(FactorEnv):
             Factor("floor_hue", "appearance", values=HUES, default=3),
             Factor("light", "appearance", values=LIGHTS, default=2),
             Factor("object_mass", "dynamics", values=(0.5, 1.0, 2.0), default=1),
-            Factor("object_friction", "dynamics", values=(0.3, 0.5, 0.8), default=1),
+            Factor("object_friction", "dynamics", values=(0.5, 1.0, 1.5), default=2),
             position("effector_x", STAGE, 3),
             position("effector_y", STAGE, 3),
             position("object_x", TABLE, 7),

@@ -358,11 +358,12 @@ def glide(env: FactorEnv, **factors: int | str) -> float:
 
 def test_friction_stops_the_object():
     env = make("DrlLatent/Push-v0", observation="state")
-    # v^2 / (2 mu g), whatever the mass, the shape and the size.
-    for level, mu in enumerate((0.3, 0.5, 0.8)):
+    # v^2 / (2 mu g), whatever the mass, the shape and the size, but for a step of the simulation,
+    # in which it goes 1 cm at first.
+    for level, mu in enumerate((0.5, 1.0, 1.5)):
         for other in ({"object_mass": 0}, {"object_mass": 2, "object_shape": "cross"}):
             slid = glide(env, object_friction=level, **other)
-            assert slid == pytest.approx(1 / (2 * mu * 9.81), rel=0.1)
+            assert slid == pytest.approx(1 / (2 * mu * 9.81), abs=0.01)
 
 
 def test_heavy_objects_slow_the_tool():

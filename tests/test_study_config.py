@@ -112,7 +112,7 @@ STUDIES = st.builds(
     encoders=st.lists(
         st.builds(
             EncoderRecipe,
-            objective=st.sampled_from(["vae", "beta_vae", "random"]),
+            objective=st.sampled_from(["vae", "beta_vae", "ae"]),
             settings=SETTINGS,
             latents=st.integers(1, 20),
             model=SETTINGS,
@@ -125,6 +125,13 @@ STUDIES = st.builds(
     budgets=st.builds(Budgets, frames=st.integers(1, 100), films=st.integers(0, 3)),
     threads=st.integers(1, 4),
 )
+
+
+def test_what_trains_nothing_cannot_be_trained_beside_an_agent():
+    still = (EncoderRecipe("vae"), EncoderRecipe("random"))
+    Study(encoders=still)
+    with pytest.raises(ValueError, match="'random' trains nothing"):
+        Study(encoders=still, modes=("frozen", "auxiliary"))
 
 
 @settings(max_examples=30)

@@ -177,6 +177,12 @@ class Study:
         for mode in self.modes:
             if mode not in get_args(Mode):
                 raise UnknownNameError("mode", mode, get_args(Mode))
+        for encoder in self.encoders:
+            if "auxiliary" in self.modes and not OBJECTIVES[encoder.objective].trains:
+                raise ValueError(
+                    f'The mode "auxiliary" trains an encoder by its objective, and '
+                    f"{encoder.objective!r} trains nothing. Leave out one of the two."
+                )
         for needed in ("tasks", "splits", "modes", "algorithms", "encoder_seeds"):
             if not getattr(self, needed):
                 raise ValueError(f"A study needs {needed}, at least one.")
