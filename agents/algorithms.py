@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import functools
 import importlib
 import inspect
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,6 +26,7 @@ from drl_latent.registry import Registry, UnknownNameError
 
 # A million transitions, the usual size, would take 13 GB of images.
 _IMAGES_IN_BUFFER = 100_000
+_SCHEDULED = ("learning_rate", "clip_range", "clip_range_vf")
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,19 @@ class Algorithm:
     def merged(self, overrides: Mapping[str, Any], perception: Perception) -> dict[str, Any]:
         """Return all settings, those that suit what is seen among them, with `overrides`.
 
+        What Stable-Baselines3 takes schedules for may be text, as in rl_zoo3: ``"lin_0.001"``
+        falls from 0.001 to 0 over the training.
+
         Raises:
             UnknownNameError: The class has no such argument.
+            ValueError: Such a text is no schedule.
         """
         known = set(inspect.signature(self.cls.__init__).parameters) - {"self", "policy", "env"}
         for name in overrides:
             if name not in known:
                 raise UnknownNameError(f"setting of {self.cls.__name__}", name, known)
+            if name in _SCHEDULED:
+                _schedule(overrides[name])
         own = dict(self.settings)
         if perception.acts_on_images and issubclass(self.cls, OffPolicyAlgorithm):
             own["buffer_size"] = _IMAGES_IN_BUFFER
@@ -102,6 +111,7 @@ class Algorithm:
         # A copy: A2C adds its optimiser to the policy's settings in place.
         own = copy.deepcopy(dict(settings))
         own["policy_kwargs"] |= perception.extractor_kwargs(encoder)
+        own |= {name: _schedule(own[name]) for name in _SCHEDULED if name in own}
         is_seen = perception.acts_on_images or perception.encodes
         if is_seen and issubclass(self.cls, OffPolicyAlgorithm):
             # Of frames and of their latents alike: each is stored once.
@@ -146,6 +156,22 @@ class Algorithm:
             (n for n in (f"{kind}Policy", f"{kind}LstmPolicy") if n in aliases), "MlpPolicy"
         )
         return aliases[name]
+
+
+def _schedule(value: Any) -> Any:
+    """Return a setting, or the schedule that a text says: share of the training left to value."""
+    if not isinstance(value, str):
+        return value
+    kind, _, start = value.partition("_")
+    try:
+        if kind == "lin":
+            return functools.partial(operator.mul, float(start))
+    except ValueError:
+        pass
+    raise ValueError(
+        f'{value!r} is no schedule: give a number, or "lin_" and the number that is to fall to 0, '
+        'such as "lin_0.001".'
+    )
 
 
 ALGORITHMS: Registry[Algorithm] = Registry("algorithm")

@@ -10,7 +10,7 @@ from drl_latent.agents.perception import Perception
 TUNED: dict[tuple[str, str], Mapping[str, Any]] = {
     # With eight environments an update for every second step; PPO learns this task far more slowly.
     ("DrlLatent/Push-v0", "SAC"): {
-        "learning_rate": 1e-3,
+        "learning_rate": "lin_0.001",
         "learning_starts": 2_000,
         "gradient_steps": 4,
     },

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
 from drl_latent import Encoder
@@ -41,6 +42,7 @@ SHORT = {
 }
 WAYS = {
     "state": {"inputs": "state"},
+    "state, at a falling rate": {"inputs": "state", "settings": {"learning_rate": "lin_0.01"}},
     "factors": {"inputs": "factors"},
     "latents": {"inputs": "latents"},
     "stacked latents": {"inputs": "latents_and_proprioception", "n_stack": 2},
@@ -63,6 +65,7 @@ WAYS = {
 
 def short(out: Path, algorithm: str = "PPO", encoder=None, **kwargs) -> LatentAgent:
     settings = {**SHORT.get(algorithm, FEW), "policy_kwargs": {"net_arch": [16]}}
+    settings |= kwargs.pop("settings", {})
     defaults = {"steps": 64, "n_envs": 2, "inputs": "state", "progress": False}
     return train_agent(
         ENV,
@@ -194,6 +197,7 @@ def interrupt(step: int, run: Callable[[], object]) -> None:
         *[(a, "state") for a in ALGORITHMS],
         *[("SAC", w) for w in ("stacked latents", "finetuned", "auxiliary", "pixels")],
         *[("PPO", w) for w in ("latents", "auxiliary")],
+        *[(a, "state, at a falling rate") for a in ("PPO", "SAC")],
     ],
 )
 def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
@@ -229,6 +233,28 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_undisturbed_one(
         )
     left = {path.name for path in (tmp_path / "parts").iterdir()}
     assert not {name for name in left if name.startswith(("training", "replay", "objective"))}
+
+
+@pytest.mark.parametrize("algorithm", ["PPO", "SAC"])
+def test_a_learning_rate_falls_to_nothing_over_the_training(algorithm: str, tmp_path: Path):
+    class Rates(BaseCallback):
+        def _on_step(self) -> bool:
+            rate = self.model.lr_schedule(self.model._current_progress_remaining)
+            rates[self.num_timesteps] = rate
+            return True
+
+    rates: dict[int, float] = {}
+    falling = {"settings": {"learning_rate": "lin_0.01"}}
+    short(tmp_path / "agent", algorithm, callbacks=[Rates()], **falling, checkpoint_every=32)
+    assert max(rates.values()) == pytest.approx(0.01, rel=0.1)
+    assert list(rates.values()) == sorted(rates.values(), reverse=True)
+    assert rates[64] <= 0.006  # of the last rollout, which began halfway or later
+
+
+@pytest.mark.parametrize("text", ["lin_fast", "cos_0.1", "0.001"])
+def test_texts_that_are_no_schedule_are_refused(text: str, tmp_path: Path):
+    with pytest.raises(ValueError, match=f"'{text}' is no schedule"):
+        short(tmp_path / "agent", settings={"learning_rate": text})
 
 
 def test_evaluations_are_of_the_same_episodes(tmp_path: Path):

@@ -67,5 +67,5 @@ STUDIES["push"] = Study(
     baselines=("true_state",),
     algorithms=("SAC",),
     metrics=_METRICS,
-    budgets=Budgets(pretrain_steps=12_000, agent_steps=100_000),
+    budgets=Budgets(pretrain_steps=12_000, agent_steps=80_000),
 )
