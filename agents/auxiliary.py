@@ -19,6 +19,7 @@ from torch import nn
 from drl_latent.agents.layouts import ImageLayout, observation_layouts
 from drl_latent.agents.policies import learned_extractor
 from drl_latent.agents.replayed_frames import ReplayedFrames, of_replay, of_rollout
+from drl_latent.checkpoint import Encoder
 from drl_latent.data import FrameDataset
 from drl_latent.envs import FactorSpace
 from drl_latent.models import LatentModel
@@ -29,6 +30,9 @@ from drl_latent.pretraining.batches import check_batch_size
 from drl_latent.pretraining.steps import make_optimizer, take_step
 from drl_latent.registry import UnknownNameError
 from drl_latent.training_state import load_training_state, save_training_state
+
+_RATE, _PRETRAINED_RATE = 1e-3, 1e-4
+"""Learning rates of an encoder that begins with random weights, and of a pretrained one."""
 
 
 class JointObjective(BaseCallback):
@@ -51,13 +55,16 @@ class JointObjective(BaseCallback):
     With other callbacks that write checkpoints, put it before them.
 
     Args:
-        objective: A name in `drl_latent.objectives.OBJECTIVES`, whose settings are `settings` and
-            whose likelihood is the encoder's, or an `Objective`.
+        objective: A name in `drl_latent.objectives.OBJECTIVES`, or an `Objective`. Of the one that
+            the encoder was pretrained by, the settings are those it was pretrained with, less
+            `settings`; of another one, the defaults and the encoder's likelihood.
         updates_per_step: Steps of training for each environment step, over all environments. By
             default one for each of the agent's own updates: of an off-policy agent its gradient
             steps, of PPO its minibatches.
         batch_size: Frames a step; a pair is two frames.
-        learning_rate: Of Adam, after a warm-up over 200 steps.
+        learning_rate: Of Adam, after a warm-up over 200 steps. By default 0.001 for an encoder that
+            begins with random weights, and 0.0001 for a pretrained one: at 0.001 it changes under
+            the policy faster than that can follow.
         seed: Of the frames that are drawn, sampled codes, and the objective's further networks.
         settings: Settings of the objective, such as ``beta=8.0``.
 
@@ -72,7 +79,7 @@ class JointObjective(BaseCallback):
         *,
         updates_per_step: float | None = None,
         batch_size: int = 128,
-        learning_rate: float = 1e-3,
+        learning_rate: float | None = None,
         seed: int = 0,
         **settings: Any,
     ) -> None:
@@ -95,12 +102,18 @@ class JointObjective(BaseCallback):
         if updates_per_step is not None and not updates_per_step > 0:
             raise ValueError(f"updates_per_step must be above 0, got {updates_per_step}.")
         check_batch_size(batch_size, self.cls.pair_kind, self.cls.same_episode)
+        self._learning_rate = learning_rate
         self.plan = Optimization(
-            batch_size=batch_size, learning_rate=learning_rate, schedule="constant", seed=seed
+            batch_size=batch_size,
+            learning_rate=_RATE if learning_rate is None else learning_rate,
+            schedule="constant",
+            seed=seed,
         )
         self._settings, self.updates_per_step = settings, updates_per_step
         self.step = 0
         """Number of steps of training that were taken."""
+        self.objective = self._given
+        """The objective that is trained; once the agent is known, where a name was given."""
         self._trained: LatentModel | None = None
         self._rollout: ReplayedFrames | None = None
 
@@ -122,7 +135,10 @@ class JointObjective(BaseCallback):
             return
         layouts = observation_layouts(self.model.observation_space, extractor.encoder)
         self._rate = self.updates_per_step or _own_updates_per_step(self.model)
-        objective = self._objective_for(model)
+        self.objective = objective = self._objective_for(extractor.encoder)
+        rate = self._learning_rate
+        if rate is None:
+            rate = _PRETRAINED_RATE if extractor.encoder.is_pretrained else _RATE
         device = next(model.parameters()).device
         nothing = FrameDataset(
             np.empty((0, *model.config.image_shape), np.uint8),
@@ -134,7 +150,7 @@ class JointObjective(BaseCallback):
         with torch.random.fork_rng():
             torch.manual_seed(self.plan.seed)
             networks = objective.networks(model.config, nothing).to(device).train()
-        self.plan = dataclasses.replace(self.plan, device=str(device))
+        self.plan = dataclasses.replace(self.plan, device=str(device), learning_rate=rate)
         self._generator = torch.Generator(device).manual_seed(self.plan.seed)
         objective.prepare(model, nothing, self._generator)
         self._images = {k: v for k, v in layouts.items() if isinstance(v, ImageLayout)}
@@ -143,11 +159,13 @@ class JointObjective(BaseCallback):
         self._optimizers = {name: make_optimizer(p) for name, p in self._players.items()}
         self._trained, self.step = model, 0
 
-    def _objective_for(self, model: LatentModel) -> Objective:
-        """Return the objective, of which the model has to be a possible architecture."""
-        config = model.config
-        settings = {"likelihood": config.likelihood, **self._settings}
-        objective = self._given or self.cls(**settings)
+    def _objective_for(self, encoder: Encoder) -> Objective:
+        """Return the objective, of which the encoder has to be a possible architecture."""
+        config = encoder.config
+        settings = {"likelihood": config.likelihood}
+        if encoder.training.get("objective_name") == self.name:
+            settings |= encoder.training.get("objective", {})
+        objective = self._given or self.cls(**{**settings, **self._settings})
         wanted = objective.architecture(config)
         # The mean of a Gaussian does for a code without noise.
         has_code = wanted.bottleneck == "point" and config.bottleneck == "gaussian"

@@ -11,6 +11,8 @@ from drl_latent.agents.extractor import LatentExtractor
 
 # Kept in the parameter group, so that the optimiser's state says how it was trained.
 _RATIO, _AGENTS_RATE = "encoder_rate_ratio", "agents_rate"
+_PRETRAINED = 0.1
+"""Learning rate of a pretrained encoder, as a ratio to the agent's, where none is given."""
 
 
 def separate_encoder(optimizer: Optimizer, extractor: LatentExtractor) -> None:
@@ -32,7 +34,10 @@ def separate_encoder(optimizer: Optimizer, extractor: LatentExtractor) -> None:
     owned = {id(p) for p in extractor.encoder.model.parameters()}
     group["params"] = [p for p in group["params"] if id(p) not in owned]
     settings = {k: v for k, v in group.items() if k != "params"}
-    ratio = 1.0 if rate is None else rate / group["lr"]
+    if rate is not None:
+        ratio = rate / group["lr"]
+    else:
+        ratio = _PRETRAINED if extractor.encoder.is_pretrained else 1.0
     own = {"params": extractor.trained_parameters(), _RATIO: ratio}
     optimizer.add_param_group(settings | own)
 

@@ -56,8 +56,10 @@ class LatentExtractor(BaseFeaturesExtractor):
             an error for others.
         whiten: Mean and standard deviation by which each latent is standardised, as
             `drl_latent.agents.whitening.measure_whitening` returns them. They are not learned.
-        encoder_learning_rate: Of an encoder that is trained; that of the agent unless given. If
-            the agent's follows a schedule, it falls with it: this is the rate at the start.
+        encoder_learning_rate: Of an encoder that is trained. By default that of the agent where it
+            begins with random weights, and a tenth of it where it is pretrained: at all of it what
+            the policy has learned is shaken. If the agent's follows a schedule, it falls with it:
+            this is the rate at the start.
         warmup_updates: Number of steps of the critic's optimiser during which its loss does not
             reach the encoder.
         critic_only: Whether the policy sees to it that only the critic's loss reaches the encoder,
@@ -211,8 +213,9 @@ class LatentExtractor(BaseFeaturesExtractor):
 
     def extra_repr(self) -> str:
         """Say where the weights come from and whether they change."""
-        name = self.encoder.training.get("objective_name")
-        origin = "random weights" if name in (None, "random") else f"pretrained by {name}"
+        origin = "random weights"
+        if self.encoder.is_pretrained:
+            origin = f"pretrained by {self.encoder.training['objective_name']}"
         state = "frozen"
         if self.is_trained:
             state = f"trainable ({self.mode}, {int(self.updates)} updates so far)"

@@ -81,6 +81,11 @@ class Encoder(HubMixin):
         return tuple(factor["name"] for factor in space.get("factors", ()))
 
     @property
+    def is_pretrained(self) -> bool:
+        """Whether the weights were learned from something; else they are random."""
+        return self.training.get("objective_name") not in (None, "random")
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.model.parameters()).device

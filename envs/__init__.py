@@ -1,10 +1,10 @@
-"""MuJoCo tasks whose factors of variation can be set; importing registers ``DrlLatent/*-v0``."""
+"""MuJoCo tasks whose factors of variation can be set; importing registers them with Gymnasium."""
 
 from drl_latent.envs.arm_reach import ArmReachEnv
 from drl_latent.envs.base import ENVIRONMENTS, FactorEnv, make_env, register_env
 from drl_latent.envs.factor_scene import FactorScene, Observation
 from drl_latent.envs.factor_table import FactorTable, discover_factors
-from drl_latent.envs.factorize import FactorizedEnv, factorize
+from drl_latent.envs.factorize import FactorizedEnv, factorize, register_adapted
 from drl_latent.envs.factors import Factor, FactorSpace
 from drl_latent.envs.push import PushEnv
 from drl_latent.envs.reach import ReachEnv
@@ -44,3 +44,5 @@ __all__ = [
     "register_env",
     "register_split",
 ]
+
+register_adapted()

@@ -22,6 +22,8 @@ from drl_latent.envs.sensing import Flattener, float32_box, robot_joints
 from drl_latent.envs.simulators import find_simulator, make_original
 from drl_latent.envs.splits import Split
 
+_VERSION = 5
+"""Of Gymnasium's MuJoCo environments: the first that follows the present MuJoCo."""
 Wanted = Iterable[str | Factor | Mapping[str, Any]]
 
 
@@ -264,3 +266,14 @@ def factorize(
         kwargs = {"env": env, **ours, **env_kwargs}
         made.spec = EnvSpec(f"factorize:{env}", entry_point=f"{__name__}:factorize", kwargs=kwargs)
     return made
+
+
+def register_adapted() -> None:
+    """Register Gymnasium's own MuJoCo environments, adapted, as ``factorize/ID`` with Gymnasium.
+
+    So that trainers that know an environment by its id alone, such as rl_zoo3, can make them.
+    """
+    for env_id, spec in list(gym.registry.items()):
+        if str(spec.entry_point).startswith("gymnasium.envs.mujoco.") and spec.version == _VERSION:
+            entry_point = f"{__name__}:factorize"
+            gym.register(f"factorize/{env_id}", entry_point, kwargs={"env": env_id})

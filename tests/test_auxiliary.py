@@ -154,6 +154,27 @@ def test_the_objectives_loss_falls_and_moves_encoder_and_decoder(algorithm, tmp_
     assert joint.step == 2 * (64 - starts) == joint.steps
 
 
+def test_by_default_it_goes_on_as_the_encoder_was_pretrained(tmp_path: Path):
+    fresh = encoder_for("beta_vae", tmp_path)
+    training = {"objective_name": "beta_vae", "objective": {"beta": 9.0}}
+    pretrained = str(Encoder(Encoder.load(fresh).model, training).save(tmp_path / "pretrained"))
+
+    def begun(encoder: str, name: str, **settings) -> JointObjective:
+        joint = JointObjective(name, **settings)
+        joint.init_callback(agent(PPO, encoder))
+        return joint
+
+    found = begun(pretrained, "beta_vae")
+    assert found.objective.beta == 9.0
+    assert found.plan.learning_rate == 1e-4, "so that the policy can follow"
+    changed = begun(pretrained, "beta_vae", beta=2.0, learning_rate=3e-4)
+    assert (changed.objective.beta, changed.plan.learning_rate) == (2.0, 3e-4)
+    assert begun(pretrained, "beta_tcvae").objective == OBJECTIVES["beta_tcvae"]()
+    unlearned = begun(fresh, "beta_vae")
+    assert unlearned.objective == OBJECTIVES["beta_vae"]()
+    assert unlearned.plan.learning_rate == 1e-3
+
+
 def test_by_default_there_is_a_step_for_each_update_of_the_agent(tmp_path: Path):
     encoder = encoder_for("rae", tmp_path)
     for algorithm, settings, expected in (

@@ -376,6 +376,20 @@ def test_the_encoder_has_a_rate_of_its_own(name: str, folder: str, tmp_path: Pat
     check(copied, rate, own)
 
 
+@pytest.mark.parametrize(("objective", "ratio"), [("random", 1.0), ("vae", 0.1)])
+def test_by_default_a_pretrained_encoder_learns_at_a_tenth_of_the_agents_rate(
+    objective: str, ratio: float, small: Encoder, tmp_path: Path
+):
+    folder = Encoder(small.model, {"objective_name": objective}).save(tmp_path / "encoder")
+    plain = {"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}
+    model = make("PPO", str(folder), policy_kwargs=plain, settings={"learning_rate": 0.1})
+    weight = learned_extractor(model).encoder.model.bottleneck.linear.weight
+    before = weight.detach().clone()
+    update(model)
+    assert float(weight.grad.abs().sum()) > 0
+    torch.testing.assert_close(weight.detach(), before - 0.1 * ratio * weight.grad)
+
+
 @pytest.mark.parametrize("name", ["PPO", "TD3", "DQN"])
 def test_warm_up_leaves_the_encoder_alone_and_survives_saving(
     name: str, folder: str, tmp_path: Path

@@ -114,12 +114,40 @@ def test_parts_are_told_apart_in_each_table_of_success(page: Path):
         assert set(table["part"]) == {"id", "ood1", "ood2"}, name
 
 
+def test_pairs_of_values_are_heat_maps_of_what_the_table_holds(page: Path):
+    table = pd.read_csv(page.parent / "tables" / "pairs-reach-composition.csv")
+    html = page.read_text(encoding="utf-8")
+    for part in ("id", "ood1", "ood2"):
+        maps = re.findall(
+            rf'id="heat-pairs-reach-composition-{part}-\d+">(.*?)</table>', html, flags=re.S
+        )
+        rows = table[(table["part"] == part) & (table["agent"] != "random")]
+        titles = [re.search("<caption>(.*?)</caption>", shown)[1] for shown in maps]
+        assert [unescape(title) for title in titles] == list(dict.fromkeys(rows["agent"]))
+        for title, shown in zip(titles, maps, strict=True):
+            cells = re.findall(r"--rate:\d+\">([\d.]+)<small>(\d+)</small>", shown)
+            own = rows[rows["agent"] == unescape(title)]
+            expected = zip(
+                own["success"].map("{:.2f}".format), own["episodes"].map(str), strict=True
+            )
+            assert sorted(cells) == sorted(expected)
+
+
+def test_a_factor_alone_has_no_pairs(results: StudyResults, tmp_path: Path):
+    columns = [c for c in results.episodes if c.startswith("factor/")]
+    alone = results.episodes.drop(columns=columns[1:])
+    page = write_study_report(dataclasses.replace(results, episodes=alone), tmp_path)
+    assert "there are no two factors to pair" in text(page)
+    assert not list((tmp_path / "tables").glob("pairs-*"))
+
+
 def test_each_table_is_csv_and_latex(page: Path):
     files = sorted((page.parent / "tables").iterdir())
     assert {f.suffix for f in files} == {".csv", ".tex"}
     names = {f.stem for f in files}
     shown = set(re.findall(r'<table id="table-([^"]+)"', page.read_text(encoding="utf-8")))
-    assert names == shown
+    long = {"pairs-reach-composition"}
+    assert names == shown | long
     for name in names:
         assert len(pd.read_csv(page.parent / "tables" / f"{name}.csv")), name
         latex = (page.parent / "tables" / f"{name}.tex").read_text()

@@ -21,6 +21,22 @@ class StudySection:
     blocks: list[dict[str, Any]] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Grid:
+    """A heat map of rates as a table of the page.
+
+    Args:
+        title: What it is of.
+        columns: C names.
+        rows: A name each, and of C cells the rate, in [0, 1], and how many it is of; None where
+            there is nothing.
+    """
+
+    title: str
+    columns: list[str]
+    rows: list[tuple[str, list[tuple[float, int] | None]]]
+
+
 class StudyPage:
     """The page while it is put together."""
 
@@ -62,6 +78,20 @@ class StudyPage:
                 "folded": folded,
             }
         )
+
+    def file(self, table: ReportTable) -> None:
+        """Add a table that is too long for the page, to the files alone."""
+        self.tables.append(table)
+
+    def grids(self, name: str, caption: str, grids: Sequence[Grid]) -> None:
+        """Add heat maps that are tables, shown when the reader asks for them.
+
+        Args:
+            name: Their name in the page.
+            caption: What they show.
+            grids: The heat maps.
+        """
+        self._add({"kind": "grids", "name": name, "caption": caption, "grids": grids})
 
     def figure(self, name: str, make: Callable[[Theme], Figure], alt: str, caption: str) -> None:
         """Add a figure, on light and on dark.

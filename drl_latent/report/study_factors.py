@@ -1,4 +1,4 @@
-"""The section on success at each value of each factor."""
+"""The section on success at each value of each factor, and at pairs of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import pandas as pd
 from drl_latent.report.matrices import matrix_heat_map
 from drl_latent.report.study_builder import StudyPage
 from drl_latent.report.study_findings import Findings
+from drl_latent.report.study_pairs import pairs_of_factors
 from drl_latent.report.study_tables import report_table, with_interval
 from drl_latent.report.study_words import (
     RANDOM,
@@ -54,6 +55,7 @@ def factors_section(page: StudyPage, found: Findings) -> None:
         name = f"factors-{task_slug(task)}"
         caption = f"{task_words(task)}: success by factor and value, Wilson's 95% intervals."
         page.table(report_table(name, caption, rows, _factor_words(rows)), folded=True)
+        pairs_of_factors(page, found, task)
 
 
 def _factor_figure(

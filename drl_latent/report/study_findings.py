@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from drl_latent.evaluation.attribution import factor_success
+from drl_latent.evaluation.attribution import factor_success, pair_success
 from drl_latent.evaluation.comparisons import compare_agents
 from drl_latent.evaluation.forecast import forecast_skill, forecast_transfer
 from drl_latent.evaluation.profiles import performance_profiles
@@ -33,6 +33,7 @@ class Findings:
         profiles: What `performance_profiles` gave.
         comparisons: What `compare_agents` gave on all pairs; no rows with fewer than two agents.
         by_factor: What `factor_success` gave.
+        by_pair: What `pair_success` gave.
         relations: What `relate` gave; no rows where no encoder was scored.
         forecasts: What `forecast_transfer` gave; no rows where no probe was scored out of
             distribution.
@@ -46,6 +47,7 @@ class Findings:
     profiles: pd.DataFrame
     comparisons: pd.DataFrame
     by_factor: pd.DataFrame
+    by_pair: pd.DataFrame
     relations: pd.DataFrame
     forecasts: pd.DataFrame
     skill: pd.DataFrame
@@ -93,6 +95,7 @@ def find(results: StudyResults) -> Findings:
         performance_profiles(episodes, reference=reference),
         compare_agents(episodes) if len(trained) > 1 else empty,
         factor_success(episodes),
+        pair_success(episodes),
         related,
         forecasts,
         skill,
