@@ -33,10 +33,17 @@ class Recorder(BaseCallback):
             if "episode" in info:
                 success = float(info.get("is_success", np.nan))
                 self._episodes.append([self.num_timesteps, float(info["episode"]["r"]), success])
-        recent = [row[2] for row in self._episodes[-100:]]
-        note = f"success {np.mean(recent):.2f} of the last {len(recent)}" if recent else ""
-        self._advance(self.training_env.num_envs, note)
+        self._advance(self.training_env.num_envs, self._note())
         return True
+
+    def _note(self) -> str:
+        recent = np.array(self._episodes[-100:])
+        if not len(recent):
+            return ""
+        _, mean_return, success = recent.mean(axis=0)
+        # Not every environment says what success is.
+        words = f"return {mean_return:.1f}" if np.isnan(success) else f"success {success:.2f}"
+        return f"{words} of the last {len(recent)}"
 
 
 class Every(BaseCallback):

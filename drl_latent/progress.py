@@ -74,8 +74,9 @@ def track(title: str, total: int, unit: str, done: int = 0, show: bool = True) -
 
     def print_line(note: str) -> None:
         left = _clock((total - count) / max(speed(), 1e-9))
+        noted = f", {note}" if note else ""
         console.print(
-            f"  {title}: {count:,} of {total:,} {unit}, {speed():,.0f}/s, {left} left {note}",
+            f"  {title}: {count:,} of {total:,} {unit}, {speed():,.0f}/s, {left} left{noted}",
             highlight=False,
             soft_wrap=True,
         )

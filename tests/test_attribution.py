@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_1samp, ttest_ind
 
 from drl_latent import Encoder
 from drl_latent.agents import LatentAgent, train_agent
@@ -21,7 +21,7 @@ from drl_latent.evaluation import (
     set_back,
     with_latent_set,
 )
-from drl_latent.evaluation.attribution import newcombe, wilson
+from drl_latent.evaluation.episode_intervals import newcombe, student, welch, wilson
 from drl_latent.evaluation.latent_attribution import training_means
 from drl_latent.evaluation.latent_moves import most_moved
 
@@ -131,6 +131,33 @@ def test_intervals_are_those_of_the_papers():
     assert (float(low), float(high)) == pytest.approx((0.0524, 0.3339), abs=1e-4)
     low, high = newcombe(10, 10, 0, 20)
     assert float(high) == pytest.approx(1.0)
+
+
+def test_of_returns_the_means_are_compared(table):
+    rng = np.random.default_rng(0)
+    returns = table.assign(success=np.nan, **{"return": rng.normal(5 * table["factor/hue"], 2)})
+    found = factor_success(returns, "return", confidence=0.9).set_index(["part", "factor", "value"])
+    row = found.loc[("ood", "hue", 1)]
+    is_own = (returns["part"] == "ood") & (returns["factor/hue"] == 1)
+    own, base = returns["return"][is_own], returns["return"][returns["part"] == "id"]
+    assert row["return"] == pytest.approx(own.mean())
+    known = ttest_1samp(own, 0).confidence_interval(0.9)
+    assert (row["return_low"], row["return_high"]) == pytest.approx((known.low, known.high))
+    assert row["loss"] == pytest.approx(base.mean() - own.mean())
+    known = ttest_ind(base, own, equal_var=False).confidence_interval(0.9)
+    assert (row["loss_low"], row["loss_high"]) == pytest.approx((known.low, known.high))
+    pairs = pair_success(returns, "return").set_index(["part", "value_a", "value_b"])
+    assert pairs.loc[("ood", 1, 2), "return"] == pytest.approx(own.mean())
+    assert factor_success(returns).empty, "nobody says what success is"
+    with pytest.raises(ValueError, match="Did you mean 'return'"):
+        pair_success(returns, "returns")
+
+
+def test_means_of_one_episode_have_no_interval_and_equal_ones_no_width():
+    low, high = student(3.0, 1, np.nan, 0.95)
+    assert np.isnan([low, high]).all()
+    assert welch((6.0, 3, 0.0), (5.0, 5, 0.0)) == (1.0, 1.0)
+    assert np.isnan(welch((6.0, 3, 0.0), (5.0, 1, np.nan))).all()
 
 
 class Pixels:

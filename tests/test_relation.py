@@ -236,11 +236,11 @@ def test_forecasts_stand_beside_what_happened():
     # The first of ten levels is 1/11: 6 of 66 episodes.
     assert row["forecast"] == pytest.approx(1 / 11)
     assert row["forecast_change"] == pytest.approx(1 / 11 - 0.9)
-    assert row["success"] == pytest.approx(6 / 66)
-    assert row["success_id"] == 1
+    assert row["outcome"] == pytest.approx(6 / 66)
+    assert row["outcome_id"] == 1
     assert row["change"] == pytest.approx(6 / 66 - 1)
     skill = forecast_skill(table, **FAST).set_index(["predictor", "outcome"])
-    assert skill.loc[("forecast", "success"), "rho"] == pytest.approx(1)
+    assert skill.loc[("forecast", "outcome"), "rho"] == pytest.approx(1)
     assert skill.loc[("forecast", "change"), "rho"] == pytest.approx(1)
     assert skill.loc[("forecast_change", "change"), "rho"] < 1
     assert (skill["n"] == 10).all()

@@ -133,6 +133,42 @@ def test_pairs_of_values_are_heat_maps_of_what_the_table_holds(page: Path):
             assert sorted(cells) == sorted(expected)
 
 
+def test_where_nobody_says_what_success_is_the_page_is_about_returns(
+    results: StudyResults, tmp_path: Path
+):
+    episodes = results.episodes.assign(success=np.nan)
+    # With what does a return lie apart from success: it falls below 0.
+    silent = dataclasses.replace(
+        results,
+        episodes=episodes.assign(**{"return": episodes["return"] - 20}),
+        curves=results.curves.assign(success=np.nan),
+        set_back=results.set_back.assign(
+            success=np.nan, success_set_back=np.nan, return_set_back=1.0, **{"return": 3.0}
+        ),
+    )
+    page = write_study_report(silent.save(tmp_path / "results.parquet"), tmp_path)
+    words = text(page)
+    assert "Highest return on OOD2" in words
+    assert "returns stand for it" in words
+    for wrong in ("Most success", "success rate", "success lost", "mean success"):
+        assert wrong not in words, wrong
+    html = page.read_text(encoding="utf-8")
+    kinds = {name.split("-")[0] for name in re.findall(r'<figure id="figure-([^"]+)"', html)}
+    with_success = write_study_report(results, tmp_path / "success").read_text(encoding="utf-8")
+    assert kinds == {
+        name.split("-")[0] for name in re.findall(r'<figure id="figure-([^"]+)"', with_success)
+    }
+    table = pd.read_csv(tmp_path / "tables" / "results-reach-composition.csv")
+    assert set(table["measure"]) == {"return"}
+    kept = table[(table["statistic"] == "retention") & (table["agent"] != "random")]
+    assert set(kept["scale"]) == {"normalized"}, "returns have no zero"
+    factors = pd.read_csv(tmp_path / "tables" / "factors-reach-composition.csv")
+    own = silent.episodes.query("agent == 'true_state' and part == 'ood2'")
+    row = factors.query("agent == 'true_state' and part == 'ood2'").iloc[0]
+    at_value = own[np.isclose(own[f"factor/{row['factor']}"], row["value"])]
+    assert row["return"] == pytest.approx(at_value["return"].mean())
+
+
 def test_a_factor_alone_has_no_pairs(results: StudyResults, tmp_path: Path):
     columns = [c for c in results.episodes if c.startswith("factor/")]
     alone = results.episodes.drop(columns=columns[1:])

@@ -40,17 +40,21 @@ def _interval(row: pd.Series) -> str:
 
 
 def print_success(episodes: pd.DataFrame) -> None:
-    """Print success by agent and part, from a table of episodes."""
-    table = Table("agent", "part", title="Success", title_justify="left")
-    for column in ("episodes", "success", "95% interval", "return"):
+    """Print success by agent and part, from a table of episodes; return where there is none."""
+    summary = summarize(episodes)
+    measures = ["success", "return"] if summary["success"].notna().any() else ["return"]
+    table = Table("agent", "part", title=measures[0].capitalize(), title_justify="left")
+    for column in ("episodes", measures[0], "95% interval", *measures[1:]):
         table.add_column(column, justify="right")
-    for _, row in summarize(episodes).iterrows():
+    for _, row in summary.iterrows():
+        digits = 2 if measures[0] == "success" else 1
+        value, low, high = (row[f"{measures[0]}{end}"] for end in ("", "_low", "_high"))
         table.add_row(
             row["agent"],
             row["part"],
             str(row["episodes"]),
-            f"{row['success']:.2f}",
-            f"{row['success_low']:.2f} to {row['success_high']:.2f}",
-            f"{row['return']:.1f}",
+            f"{value:.{digits}f}",
+            f"{low:.{digits}f} to {high:.{digits}f}" if pd.notna(low) else "",
+            *(f"{row[measure]:.1f}" for measure in measures[1:]),
         )
     console.print(table)

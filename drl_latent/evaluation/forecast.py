@@ -19,11 +19,15 @@ from drl_latent.evaluation.outcomes import (
 from drl_latent.evaluation.rank_correlation import rank_correlation
 
 PREDICTORS = ("forecast", "forecast_change")
-OUTCOMES = ("success", "change")
+OUTCOMES = ("outcome", "change")
 
 
 def forecast_transfer(
-    scores: pd.DataFrame, episodes: pd.DataFrame, *, probe: str = "linear_probe"
+    scores: pd.DataFrame,
+    episodes: pd.DataFrame,
+    measure: str = "success",
+    *,
+    probe: str = "linear_probe",
 ) -> pd.DataFrame:
     """Set what a probe said of each part before training beside what agents did there.
 
@@ -34,14 +38,16 @@ def forecast_transfer(
     Args:
         scores: The scores of a study; of them, those called ``"<probe>:<part>"``.
         episodes: The episodes of a study.
+        measure: What agents did: ``"success"``, or ``"return"``.
         probe: The probe.
 
     Returns:
         One row a task, method, encoder, seed of it and part out of distribution that the probe was
         scored on: the columns of task and method that there are, ``encoder``, ``encoder_seed``,
         ``part``; ``forecast``, the probe's score there, and ``forecast_change``, that less its
-        score in distribution; ``success`` of the agents there, ``success_id``, and ``change``, the
-        first less the second, below 0 where success is lost. NaN where something is unknown.
+        score in distribution; ``outcome``, success of the agents there, ``outcome_id``, and
+        ``change``, the first less the second, below 0 where success is lost. NaN where something is
+        unknown.
 
     Raises:
         ValueError: The probe was scored on no part of the episodes but ``"id"``; or a column is
@@ -60,16 +66,17 @@ def forecast_transfer(
             f"the parts {list(probes)} that agents were evaluated on out of distribution. Score "
             f"the encoders with the split of the agents, which gives '{probe}:ood2' and the like."
         )
-    base = outcomes.loc[outcomes["part"] == "id", [*keys, "success"]]
-    table = outcomes.merge(base.rename(columns={"success": "success_id"}), "left", keys)
+    outcomes = outcomes.rename(columns={measure: "outcome"})
+    base = outcomes.loc[outcomes["part"] == "id", [*keys, "outcome"]]
+    table = outcomes.merge(base.rename(columns={"outcome": "outcome_id"}), "left", keys)
     inside = wide.get(f"{probe}:id", np.nan)
     tables = []
     for part, name in scored.items():
         known = wide[shared].assign(forecast=wide[name], forecast_change=wide[name] - inside)
         tables.append(table[table["part"] == part].merge(known, "left", shared, validate="m:1"))
     joined = pd.concat(tables, ignore_index=True)
-    joined["change"] = joined["success"] - joined["success_id"]
-    columns = ["part", "forecast", "forecast_change", "success", "success_id", "change"]
+    joined["change"] = joined["outcome"] - joined["outcome_id"]
+    columns = ["part", "forecast", "forecast_change", "outcome", "outcome_id", "change"]
     return joined[[*keys, *columns]]
 
 
@@ -92,7 +99,7 @@ def forecast_skill(
 
     Returns:
         One row a task, method, part, predictor (``"forecast"``, ``"forecast_change"``) and outcome
-        (``"success"``, ``"change"``), with the fields of `RankCorrelation`: ``rho``, ``low``,
+        (``"outcome"``, ``"change"``), with the fields of `RankCorrelation`: ``rho``, ``low``,
         ``high``, ``p``, ``n``, ``clusters``.
     """
     keys = [*present(forecasts, (*TASK, *METHOD)), "part"]

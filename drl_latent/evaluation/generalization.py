@@ -44,7 +44,7 @@ def evaluate_generalization(
 
     Returns:
         One row an episode: ``agent``, ``part``, ``episode``, ``seed``, ``return``, ``success``
-        (at the last step; False where the environment does not say), ``length``, and one column
+        (at the last step; NaN where the environment does not say), ``length``, and one column
         ``factor/<name>`` a reset factor.
 
     Raises:
@@ -143,7 +143,7 @@ def _run(
             for f, v in zip(space, base.factor_values, strict=True)
             if f.kind != "state"
         }
-        rows.append({"seed": seed, "return": 0.0, "success": False, "length": 0, **values})
+        rows.append({"seed": seed, "return": 0.0, "success": np.nan, "length": 0, **values})
     running = list(range(len(envs)))
     agent.reset()
     while running:
@@ -153,7 +153,8 @@ def _run(
             observations[i], reward, terminated, truncated, info = envs[i].step(actions[i])
             rows[i]["return"] += float(reward)
             rows[i]["length"] += 1
-            rows[i]["success"] = bool(info.get("is_success", False))
+            if "is_success" in info:
+                rows[i]["success"] = bool(info["is_success"])
             if terminated or truncated:
                 running.remove(i)
     return rows

@@ -129,7 +129,8 @@ def set_back(
         One row a part and factor: ``part``, ``factor``, ``latent``, ``success``,
         ``success_set_back``, ``return``, ``return_set_back``, ``episodes``; and, of these episodes,
         ``gained``, which succeed only when it is set back, and ``lost``, only when it is not. Where
-        a factor moves no latent, ``latent`` is -1 and nothing is known of setting it back: NaN.
+        a factor moves no latent, ``latent`` is -1 and nothing is known of setting it back: NaN; so
+        is success where the environment does not say.
 
     Raises:
         TypeError: The agent is no `LatentAgent`.
@@ -179,7 +180,7 @@ _COLUMNS = (
 def _compare(runs: Mapping[str, pd.DataFrame], latent: int, episodes: int) -> dict[str, Any]:
     """Compare the same episodes, as they are and with a latent set back; -1 for none."""
     before, after = runs[_AS_IT_IS], runs.get(str(latent))
-    won = before["success"]
+    won = before["success"].astype(float)
     found = {
         "latent": latent,
         "success": won.mean(),
@@ -189,11 +190,13 @@ def _compare(runs: Mapping[str, pd.DataFrame], latent: int, episodes: int) -> di
     if after is None:
         unknown = ("success_set_back", "return_set_back", "gained", "lost")
         return found | dict.fromkeys(unknown, np.nan)
+    change = after["success"].astype(float) - won
+    is_known = change.notna().all()
     return found | {
-        "success_set_back": after["success"].mean(),
+        "success_set_back": after["success"].astype(float).mean(),
         "return_set_back": after["return"].mean(),
-        "gained": int((after["success"] & ~won).sum()),
-        "lost": int((won & ~after["success"]).sum()),
+        "gained": (change > 0).sum() if is_known else np.nan,
+        "lost": (change < 0).sum() if is_known else np.nan,
     }
 
 

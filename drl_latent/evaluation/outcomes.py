@@ -13,6 +13,14 @@ MEASURES = ("success", "return")
 _TRAINING = ("agent", "agent_seed")
 
 
+def measure_of(episodes: pd.DataFrame) -> str:
+    """Return what tells how well an agent did: success, or return where no episode says.
+
+    Where some tasks say what success is and others do not, it is return: that all of them have.
+    """
+    return "return" if episodes["success"].isna().any() else "success"
+
+
 def present(table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """Return those of the columns that a table has."""
     return [name for name in columns if name in table]

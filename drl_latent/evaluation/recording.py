@@ -17,6 +17,8 @@ from drl_latent.evaluation.generalization import stack_observations
 _MILLISECONDS = 80
 _PAUSE = 8
 """Frames for which the last image stands before the film starts again."""
+_MOST_FRAMES = 150
+"""A longer film shows every second of its frames, or every third ..."""
 
 
 def record_episodes(
@@ -73,7 +75,11 @@ def record_episodes(
 
 
 def save_film(frames: Sequence[NDArray[np.uint8]], path: Path) -> Path:
-    """Write frames, uint8 [H, W, 3], as an animated GIF that pauses before it starts again."""
+    """Write frames, uint8 [H, W, 3], as an animated GIF that pauses before it starts again.
+
+    Long films go faster: they have every so many frames.
+    """
+    frames = frames[:: -(-len(frames) // _MOST_FRAMES)]
     shown = [*frames, *[frames[-1]] * _PAUSE]
     # The usual palette goes by area, and turns what is small and of its own colour grey.
     cover = Image.Quantize.MAXCOVERAGE

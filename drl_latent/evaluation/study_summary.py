@@ -30,7 +30,7 @@ _NO_RATIO = "returns have no zero: retention is of normalised scores alone"
 def summarize_study(
     episodes: pd.DataFrame,
     *,
-    measures: Sequence[str] = MEASURES,
+    measures: Sequence[str] | None = None,
     random: str = "random",
     reference: str | None = "true_state",
     in_distribution: str = "id",
@@ -54,7 +54,8 @@ def summarize_study(
 
     Args:
         episodes: The `episodes` of the results of a study.
-        measures: ``"success"``, ``"return"`` or both.
+        measures: ``"success"``, ``"return"`` or both; both unless given, or return alone where
+            there are episodes that do not say whether they were a success.
         random: Label of random actions.
         reference: Label of the agent whose mean is 1; None for raw scores alone.
         in_distribution: The part that gaps and retention compare with.
@@ -76,6 +77,8 @@ def summarize_study(
         Agarwal et al. (2021), "Deep Reinforcement Learning at the Edge of the Statistical
         Precipice".
     """
+    if measures is None:
+        measures = [m for m in MEASURES if m not in episodes or episodes[m].notna().all()]
     rows: list[dict[str, Any]] = []
     for measure in measures:
         cells = run_cells(episodes, measure)

@@ -23,18 +23,18 @@ class StudySection:
 
 @dataclass(frozen=True)
 class Grid:
-    """A heat map of rates as a table of the page.
+    """A heat map as a table of the page.
 
     Args:
         title: What it is of.
         columns: C names.
-        rows: A name each, and of C cells the rate, in [0, 1], and how many it is of; None where
-            there is nothing.
+        rows: A name each, and of C cells how dark it is, in [0, 1], its value in figures, and how
+            many that is of; None where there is nothing.
     """
 
     title: str
     columns: list[str]
-    rows: list[tuple[str, list[tuple[float, int] | None]]]
+    rows: list[tuple[str, list[tuple[float, str, int] | None]]]
 
 
 class StudyPage:

@@ -8,6 +8,7 @@ import pandas as pd
 from drl_latent.report.matrices import matrix_heat_map
 from drl_latent.report.study_builder import StudyPage
 from drl_latent.report.study_figures import interval_rows
+from drl_latent.report.study_findings import Findings
 from drl_latent.report.study_tables import report_table
 from drl_latent.report.study_words import (
     count_words,
@@ -116,8 +117,9 @@ def moves_section(page: StudyPage, results: StudyResults) -> None:
     )
 
 
-def set_back_section(page: StudyPage, results: StudyResults) -> None:
-    """Show what success loses when the latent of a factor is held."""
+def set_back_section(page: StudyPage, found: Findings) -> None:
+    """Show what is lost when the latent of a factor is held."""
+    measure = found.measure
     page.section(
         "set-back",
         "Which latents the agents need",
@@ -125,7 +127,7 @@ def set_back_section(page: StudyPage, results: StudyResults) -> None:
         "run again. A factor that does not matter for the task should cost nothing; where it does, "
         "the agent acts on it, or other things share its latent.",
     )
-    table = results.set_back
+    table = found.results.set_back
     if table.empty:
         page.missing(
             "It was not measured: the results hold no episodes in which a latent was set back. "
@@ -136,14 +138,14 @@ def set_back_section(page: StudyPage, results: StudyResults) -> None:
     means = (
         table.groupby(keys, sort=False)
         .agg(
-            success=("success", "mean"),
-            success_set_back=("success_set_back", "mean"),
-            runs=("success", "size"),
+            before=(measure, "mean"),
+            after=(f"{measure}_set_back", "mean"),
+            runs=(measure, "size"),
             episodes=("episodes", "sum"),
         )
         .reset_index()
     )
-    means["lost"] = means["success"] - means["success_set_back"]
+    means["lost"] = means["before"] - means["after"]
     for task in tasks_of(means):
         of_task = rows_of(means, task)
         # One part is drawn, the furthest from training; the table has all.
@@ -159,19 +161,19 @@ def set_back_section(page: StudyPage, results: StudyResults) -> None:
             page.figure(
                 f"set-back-{task_slug(task)}-{part}",
                 lambda theme, points=points: interval_rows(  # type: ignore[misc]
-                    points, theme, label="success that is lost", reference=0.0
+                    points, theme, label=f"{measure} that is lost", reference=0.0
                 ),
-                f"Points: success that each agent loses on {part_words(part)} when the latent of a "
-                "factor is held.",
-                f"{task_words(task)}, {part_words(part)}: success lost, mean over "
+                f"Points: {measure} that each agent loses on {part_words(part)} when the latent of "
+                "a factor is held.",
+                f"{task_words(task)}, {part_words(part)}: {measure} lost, mean over "
                 f"{count_words(rows['runs'])} runs, {count_words(rows['episodes'])} episodes a "
                 "point. No intervals: read small differences as none.",
             )
     page.table(
         report_table(
             "set-back",
-            "Success with all latents, and with the latent that the factor moves most set back to "
-            "its mean: means over runs.",
+            f"{measure.capitalize()} with all latents, and with the latent that the factor moves "
+            "most set back to its mean: means over runs.",
             table,
             pd.DataFrame(
                 {
@@ -179,8 +181,8 @@ def set_back_section(page: StudyPage, results: StudyResults) -> None:
                     "agent": means["agent"],
                     "part": means["part"].map(part_words),
                     "factor": means["factor"],
-                    "success": means["success"].map(_rate),
-                    "set back": means["success_set_back"].map(_rate),
+                    measure: means["before"].map(_rate),
+                    "set back": means["after"].map(_rate),
                     "runs": means["runs"],
                     "episodes": means["episodes"],
                 }

@@ -7,7 +7,7 @@ import pandas as pd
 from drl_latent.report.matrices import matrix_heat_map
 from drl_latent.report.study_builder import StudyPage
 from drl_latent.report.study_findings import Findings
-from drl_latent.report.study_pairs import pairs_of_factors
+from drl_latent.report.study_pairs import EPISODE_INTERVALS, colour_limits, pairs_of_factors
 from drl_latent.report.study_tables import report_table, with_interval
 from drl_latent.report.study_words import (
     RANDOM,
@@ -26,12 +26,13 @@ _MOST_VALUES = 12
 
 
 def factors_section(page: StudyPage, found: Findings) -> None:
-    """Show success at each value of each factor."""
+    """Show success, or return, at each value of each factor."""
+    measure = found.measure
     page.section(
         "factors",
-        "Success by factor and value",
+        f"{measure.capitalize()} by factor and value",
         "Other factors vary as they do in the part, so that a low cell is a hint at a cause and no "
-        "proof of one. The CSV has Wilson's intervals, and the loss against ID.",
+        "proof of one. The CSV has intervals, and the loss against ID.",
     )
     table = found.by_factor
     if table.empty:
@@ -51,18 +52,20 @@ def factors_section(page: StudyPage, found: Findings) -> None:
                     "values; see the CSV."
                 )
                 continue
-            _factor_figure(page, own, task, part, order)
+            _factor_figure(page, own, task, part, order, measure)
         name = f"factors-{task_slug(task)}"
-        caption = f"{task_words(task)}: success by factor and value, Wilson's 95% intervals."
-        page.table(report_table(name, caption, rows, _factor_words(rows)), folded=True)
+        caption = (
+            f"{task_words(task)}: {measure} by factor and value, {EPISODE_INTERVALS[measure]}."
+        )
+        page.table(report_table(name, caption, rows, _factor_words(rows, measure)), folded=True)
         pairs_of_factors(page, found, task)
 
 
 def _factor_figure(
-    page: StudyPage, rows: pd.DataFrame, task: Task, part: str, order: list[str]
+    page: StudyPage, rows: pd.DataFrame, task: Task, part: str, order: list[str], measure: str
 ) -> None:
     keys = ["factor", "value"]
-    matrix = rows.pivot_table(index=keys, columns="agent", values="success", sort=False)
+    matrix = rows.pivot_table(index=keys, columns="agent", values=measure, sort=False)
     agents = [agent for agent in order if agent in matrix]
     counts = rows.groupby(keys, sort=False)["episodes"].agg(list)
     names = [
@@ -72,17 +75,23 @@ def _factor_figure(
     page.figure(
         f"factors-{task_slug(task)}-{part}",
         lambda theme: matrix_heat_map(
-            matrix[agents], names, agents, part_words(part), theme, label="success rate"
+            matrix[agents],
+            names,
+            agents,
+            part_words(part),
+            theme,
+            label="success rate" if measure == "success" else measure,
+            limits=colour_limits(rows[measure], measure),
         ),
-        f"Heat map: success of each agent at each value of each factor on {task_words(task)}, "
+        f"Heat map: {measure} of each agent at each value of each factor on {task_words(task)}, "
         f"{part_words(part)}.",
-        f"{task_words(task)}, {part_words(part)}: success over all runs of an agent, "
+        f"{task_words(task)}, {part_words(part)}: {measure} over all runs of an agent, "
         f"{count_words(rows['episodes'])} episodes a cell; in brackets those of its row. Intervals "
         "are in the table.",
     )
 
 
-def _factor_words(rows: pd.DataFrame) -> pd.DataFrame:
+def _factor_words(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "agent": rows["agent"],
@@ -90,7 +99,7 @@ def _factor_words(rows: pd.DataFrame) -> pd.DataFrame:
             "factor": rows["factor"],
             "value": rows["value"].map("{:g}".format),
             "episodes": rows["episodes"],
-            "success": with_interval(rows, "success", "success_low", "success_high"),
+            measure: with_interval(rows, measure, f"{measure}_low", f"{measure}_high"),
             "loss against ID": with_interval(rows, "loss", "loss_low", "loss_high"),
         }
     )

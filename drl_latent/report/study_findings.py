@@ -9,6 +9,7 @@ import pandas as pd
 from drl_latent.evaluation.attribution import factor_success, pair_success
 from drl_latent.evaluation.comparisons import compare_agents
 from drl_latent.evaluation.forecast import forecast_skill, forecast_transfer
+from drl_latent.evaluation.outcomes import measure_of
 from drl_latent.evaluation.profiles import performance_profiles
 from drl_latent.evaluation.relation import INFORMATIVENESS, relate
 from drl_latent.evaluation.study_summary import summarize_study
@@ -26,6 +27,7 @@ class Findings:
 
     Args:
         results: The results.
+        measure: What tells how well an agent did, `measure_of` the episodes.
         reference: Label of the agent that is 1 in normalised scores; None where there is none.
         baseline: Label of the agent that others are compared with: one that sees pixels and has
             no encoder; None where there is none.
@@ -41,6 +43,7 @@ class Findings:
     """
 
     results: StudyResults
+    measure: str
     reference: str | None
     baseline: str | None
     summary: pd.DataFrame
@@ -76,7 +79,7 @@ def find(results: StudyResults) -> Findings:
         ValueError: As `summarize_study`, such as where no part is "id".
     """
     episodes, scores = results.episodes, results.scores
-    reference = _reference(episodes)
+    measure, reference = measure_of(episodes), _reference(episodes)
     summary = summarize_study(episodes, reference=reference)
     trained = [a for a in episodes["agent"].unique() if a != RANDOM]
     empty = pd.DataFrame()
@@ -85,17 +88,18 @@ def find(results: StudyResults) -> Findings:
         control = INFORMATIVENESS if (scores["metric"] == INFORMATIVENESS).any() else None
         related = relate(scores, episodes, control=control)
         if _probed(scores, episodes):
-            forecasts = forecast_transfer(scores, episodes, probe=_PROBE)
+            forecasts = forecast_transfer(scores, episodes, measure, probe=_PROBE)
             skill = forecast_skill(forecasts)
     return Findings(
         results,
+        measure,
         reference,
         _baseline(episodes, reference),
         summary,
-        performance_profiles(episodes, reference=reference),
-        compare_agents(episodes) if len(trained) > 1 else empty,
-        factor_success(episodes),
-        pair_success(episodes),
+        performance_profiles(episodes, measure, reference=reference),
+        compare_agents(episodes, measure) if len(trained) > 1 else empty,
+        factor_success(episodes, measure),
+        pair_success(episodes, measure),
         related,
         forecasts,
         skill,

@@ -52,19 +52,19 @@ def headline(page: StudyPage, found: Findings) -> list[str]:
         lambda theme: interval_rows(
             points.reset_index(drop=True),
             theme,
-            label=f"Spearman's rho: {metric} and success lost",
+            label=f"Spearman's rho: {metric} and {found.measure} lost",
             limits=(-1.0, 1.0),
             reference=0.0,
         ),
-        f"Points with intervals: rank correlation of {metric} with success lost from ID to {part}, "
-        "by task.",
-        f"Rank correlation of {metric} with the success that agents lose from ID to {part}, of "
-        f"{count_words(rows['n'])} encoders of {count_words(rows['clusters'])} kinds a task. Left "
-        "of 0: better disentangled encoders lose less. Intervals are 95% bootstrap intervals over "
-        "kinds of encoders and their seeds. At equal informativeness: partial, with a linear "
-        "probe's score held.",
+        f"Points with intervals: rank correlation of {metric} with {found.measure} lost from ID to "
+        f"{part}, by task.",
+        f"Rank correlation of {metric} with the {found.measure} that agents lose from ID to "
+        f"{part}, of {count_words(rows['n'])} encoders of {count_words(rows['clusters'])} kinds a "
+        "task. Left of 0: better disentangled encoders lose less. Intervals are 95% bootstrap "
+        "intervals over kinds of encoders and their seeds. At equal informativeness: partial, with "
+        "a linear probe's score held.",
     )
-    return [_answer(rows, metric, part), *_best(found)]
+    return [_answer(rows, metric, part, found.measure), *_best(found)]
 
 
 def headline_rows(found: Findings) -> pd.DataFrame:
@@ -73,7 +73,7 @@ def headline_rows(found: Findings) -> pd.DataFrame:
     if relations.empty or len(found.parts) < 2:
         return pd.DataFrame()
     own = relations[
-        (relations["measure"] == "success") & (relations["outcome"] == f"gap:{found.furthest}")
+        (relations["measure"] == found.measure) & (relations["outcome"] == f"gap:{found.furthest}")
     ]
     own = own[own["rho"].notna()]
     metric = next((m for m in DISENTANGLEMENT if (own["metric"] == m).any()), None)
@@ -86,7 +86,7 @@ def headline_rows(found: Findings) -> pd.DataFrame:
     return own.assign(group=names)
 
 
-def _answer(rows: pd.DataFrame, metric: str, part: str) -> str:
+def _answer(rows: pd.DataFrame, metric: str, part: str, measure: str) -> str:
     less, more = int((rows["high"] < 0).sum()), int((rows["low"] > 0).sum())
     total = len(rows)
     unknown = total - less - more
@@ -99,8 +99,8 @@ def _answer(rows: pd.DataFrame, metric: str, part: str) -> str:
     if unknown == total:
         return (
             f"It cannot be told from this study: on {_none(total, units)} does the 95% interval of "
-            f"the rank correlation of {metric} with the success that agents lose from ID to {part} "
-            f"leave out 0 ({each})."
+            f"the rank correlation of {metric} with the {measure} that agents lose from ID to "
+            f"{part} leave out 0 ({each})."
         )
     if less == total:
         verdict = "Yes, as far as this study can tell: better disentangled encoders lost less"
@@ -113,11 +113,11 @@ def _answer(rows: pd.DataFrame, metric: str, part: str) -> str:
         counts = [k for k, n in zip(kinds, (less, more, unknown), strict=True) if n]
         verdict = f"It depends: of {total} {units}, better disentangled encoders lost "
         return (
-            f"{verdict}{', '.join(counts)}. What is lost is success from ID to {part}; its rank "
+            f"{verdict}{', '.join(counts)}. What is lost is {measure} from ID to {part}; its rank "
             f"correlation with {metric}: {each}."
         )
     return (
-        f"{verdict} success from ID to {part}{where} (rank correlation of {metric} with what was "
+        f"{verdict} {measure} from ID to {part}{where} (rank correlation of {metric} with what was "
         f"lost: {each})."
     )
 
@@ -148,9 +148,9 @@ def _why_not(found: Findings) -> str:
 
 
 def _best(found: Findings) -> list[str]:
-    """Say of each task which agent succeeds most furthest from training."""
+    """Say of each task which agent does best furthest from training."""
     summary, sentences = found.summary, []
-    raw = summary[(summary["measure"] == "success") & (summary["scale"] == "raw")]
+    raw = summary[(summary["measure"] == found.measure) & (summary["scale"] == "raw")]
     raw = raw[(raw["part"] == found.furthest) & ~raw["agent"].isin([RANDOM, found.reference])]
     for task in tasks_of(raw):
         if task == ALL_TASKS:
@@ -164,7 +164,7 @@ def _best(found: Findings) -> list[str]:
         words = f"{best} {number_words(row['value'], row['low'], row['high'])}"
         kept = rows[(rows["statistic"] == "retention") & (rows["agent"] == best)]
         if len(kept) and np.isfinite(kept["value"].iloc[0]):
-            words += f", {kept['value'].iloc[0]:.0%} of its success on ID"
+            words += f", {kept['value'].iloc[0]:.0%} of its {found.measure} on ID"
         if found.baseline in means.index and found.baseline != best:
             other = means.loc[found.baseline]
             words += f"; {found.baseline} "
@@ -172,4 +172,5 @@ def _best(found: Findings) -> list[str]:
         sentences.append(f"{task_words(task)}: {words}")
     if not sentences:
         return []
-    return [f"Most success on {part_words(found.furthest)}. " + ". ".join(sentences) + "."]
+    most = {"success": "Most success", "return": "Highest return"}[found.measure]
+    return [f"{most} on {part_words(found.furthest)}. " + ". ".join(sentences) + "."]

@@ -66,7 +66,7 @@ def write_study_report(results: StudyResults | str | Path, out: str | Path) -> P
     forecast_section(page, found)
     factors_section(page, found)
     moves_section(page, results)
-    set_back_section(page, results)
+    set_back_section(page, found)
     traversals_section(page, results)
     films_section(page, results)
     limits_section(page, results)

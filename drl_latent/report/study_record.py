@@ -25,6 +25,7 @@ from drl_latent.study.results import StudyResults
 
 _APART = ("name", "question", "title")
 """Settings that stand elsewhere on the page."""
+_FILMED = {"best": "of the highest return", "worst": "of the lowest return"}
 
 
 def set_up_section(page: StudyPage, results: StudyResults) -> None:
@@ -88,7 +89,7 @@ def traversals_section(page: StudyPage, results: StudyResults) -> None:
 
 
 def films_section(page: StudyPage, results: StudyResults) -> None:
-    """Show an episode that succeeded and one that failed, of each agent."""
+    """Show an episode that succeeded and one that failed, of each agent; or the best and worst."""
     page.section(
         "films",
         "Success and failure on film",
@@ -103,20 +104,22 @@ def films_section(page: StudyPage, results: StudyResults) -> None:
         page.missing("There are no films: the results hold none.")
     for (env, split, agent), films in by_agent.items():
         task = f"{words.get(env, env)}, {split.replace('_', ' ')}"
-        shown = [what for what in ("success", "failure") if what in films]
-        lacking = [what for what in ("success", "failure") if what not in films]
+        kinds = ("best", "worst") if {"best", "worst"} & set(films) else ("success", "failure")
+        shown = [what for what in kinds if what in films]
+        lacking = [what for what in kinds if what not in films]
+        words_of = {what: _FILMED.get(what, what) for what in kinds}
         page.pictures(
             slug("film", env, split, agent),
             [
                 (
                     results.pictures[films[what]],
                     PurePosixPath(films[what]).suffix[1:],
-                    f"Film of an episode of {agent} on {task}: {what}.",
-                    what,
+                    f"Film of an episode of {agent} on {task}: {words_of[what]}.",
+                    words_of[what].removeprefix("of the "),
                 )
                 for what in shown
             ],
-            f"{agent} on {task}: " + " and ".join(f"one {what}" for what in shown)
+            f"{agent} on {task}: " + " and ".join(f"one {words_of[what]}" for what in shown)
             + "".join(f"; no {what} was filmed" for what in lacking) + ".",
             films=True,
         )  # fmt: skip

@@ -37,26 +37,26 @@ def relations_section(page: StudyPage, found: Findings) -> None:
     """Show which scores of an encoder go with what agents did."""
     page.section(
         "relations",
-        "Which scores go with success",
-        "Spearman's rank correlation of each score of an encoder with the success of the agents on "
-        "it: a point is a seed of an encoder. A loss is success in distribution less success on "
-        "the part, so that a score that helps correlates below 0 with it. Partial correlations "
-        "compare encoders that are equally informative "
+        f"Which scores go with {found.measure}",
+        f"Spearman's rank correlation of each score of an encoder with the {found.measure} of the "
+        f"agents on it: a point is a seed of an encoder. A loss is {found.measure} in distribution "
+        "less that on the part, so that a score that helps correlates below 0 with it. Partial "
+        "correlations compare encoders that are equally informative "
         f"({metric_words(INFORMATIVENESS)}). No p here is corrected for the number of pairs.",
     )
     relations = found.relations
     if relations.empty:
         page.missing("Nothing to relate: no encoder has a score.")
         return
-    success = relations[relations["measure"] == "success"]
-    if success["rho"].isna().all():
+    of_measure = relations[relations["measure"] == found.measure]
+    if of_measure["rho"].isna().all():
         page.missing(
             "There are no correlations: they need 4 encoders or more on a task (kinds times "
-            f"seeds), and there are {count_words(success['n'])}."
+            f"seeds), and there are {count_words(of_measure['n'])}."
         )
         return
     outcomes = [*found.parts, *(f"gap:{part}" for part in found.parts[1:])]
-    for key, rows in success.groupby(["env", "split", *_METHOD], sort=False, dropna=False):
+    for key, rows in of_measure.groupby(["env", "split", *_METHOD], sort=False, dropna=False):
         title, name = _group_words(key), _group_slug(key)
         page.heading(title)
         own = rows[rows["outcome"].isin(outcomes) & rows["metric"].isin(heads(rows["metric"]))]
@@ -71,7 +71,7 @@ def relations_section(page: StudyPage, found: Findings) -> None:
             lambda theme, matrix=matrix: matrix_heat_map(  # type: ignore[misc]
                 matrix,
                 [metric_words(m) for m in matrix.index],
-                [outcome_words(o) for o in matrix.columns],
+                [outcome_words(o, found.measure) for o in matrix.columns],
                 "",
                 theme,
                 label="Spearman's rho",
@@ -81,7 +81,8 @@ def relations_section(page: StudyPage, found: Findings) -> None:
             f"Heat map: rank correlation of scores with outcomes on {title}.",
             f"{title}: rank correlations, {points}. Intervals stand beside, and in the table.",
         )
-        _interval_figure(page, own, outcomes[-1], title, name)
+        words = outcome_words(outcomes[-1], found.measure)
+        _interval_figure(page, own[own["outcome"] == outcomes[-1]], words, title, name)
         for row in _strongest(own, outcomes[-1], found.furthest).itertuples():
             _scatter(page, found, key, str(row.metric), str(row.outcome))
         page.table(
@@ -95,7 +96,7 @@ def relations_section(page: StudyPage, found: Findings) -> None:
                 pd.DataFrame(
                     {
                         "score": own["metric"].map(metric_words),
-                        "outcome": own["outcome"].map(outcome_words),
+                        "outcome": [outcome_words(o, found.measure) for o in own["outcome"]],
                         "rho": with_interval(own, "rho", "low", "high"),
                         "p": own["p"].map(p_words),
                         "partial": with_interval(own, "partial", "partial_low", "partial_high"),
@@ -109,9 +110,8 @@ def relations_section(page: StudyPage, found: Findings) -> None:
 
 
 def _interval_figure(
-    page: StudyPage, rows: pd.DataFrame, outcome: str, title: str, name: str
+    page: StudyPage, own: pd.DataFrame, outcome: str, title: str, name: str
 ) -> None:
-    own = rows[rows["outcome"] == outcome]
     plain = own.assign(series="correlation", value=own["rho"])
     partial = own.assign(
         series="at equal informativeness",
@@ -126,12 +126,12 @@ def _interval_figure(
         lambda theme: interval_rows(
             both,
             theme,
-            label=f"Spearman's rho with {outcome_words(outcome)}",
+            label=f"Spearman's rho with {outcome}",
             limits=(-1.0, 1.0),
             reference=0.0,
         ),
-        f"Points with intervals: rank correlation of each score with {outcome_words(outcome)}.",
-        f"{title}: correlation of each score with {outcome_words(outcome)}, "
+        f"Points with intervals: rank correlation of each score with {outcome}.",
+        f"{title}: correlation of each score with {outcome}, "
         f"{count_words(own['n'])} encoders; {_INTERVAL}.",
     )
 
@@ -159,21 +159,21 @@ def _scatter(
         is_own
         & (relation["metric"] == metric)
         & (relation["outcome"] == outcome)
-        & (relation["measure"] == "success")
+        & (relation["measure"] == found.measure)
     ].iloc[0]
     rho = number_words(row["rho"], row["low"], row["high"])
+    words = outcome_words(outcome, found.measure)
     page.figure(
         slug("scatter", _group_slug(key), metric, outcome),
         lambda theme: scatter(
             points,
             theme,
             x_label=metric_words(metric),
-            y_label=outcome_words(outcome),
+            y_label=words,
             order=order,
         ),
-        f"Scatter plot: {outcome_words(outcome)} against {metric_words(metric)}, a point an "
-        "encoder.",
-        f"{_group_words(key)}: the score that goes most with {outcome_words(outcome)} of all "
+        f"Scatter plot: {words} against {metric_words(metric)}, a point an encoder.",
+        f"{_group_words(key)}: the score that goes most with {words} of all "
         f"{relation['metric'].nunique()}. A point is one of {len(points)} encoders; rho {rho}.",
     )
 
@@ -185,7 +185,7 @@ def _points(found: Findings, key: tuple[str, ...], outcome: str) -> pd.DataFrame
     wide = own.pivot_table(
         index=["env", "split", "encoder", "encoder_seed"],
         columns="part",
-        values="success",
+        values=found.measure,
         sort=False,
     )
     part = outcome.removeprefix("gap:")
@@ -212,13 +212,13 @@ def forecast_section(page: StudyPage, found: Findings) -> None:
     keys = ["env", "split", *_METHOD, "part"]
     for key, rows in forecasts.groupby(keys, sort=False, dropna=False):
         part, title = str(key[-1]), _group_words(key[:-1])
-        points = rows.rename(columns={"encoder": "series", "forecast": "x", "success": "y"})
+        points = rows.rename(columns={"encoder": "series", "forecast": "x", "outcome": "y"})
         points = points.dropna(subset=["x", "y"])
         if points.empty:
             page.missing(f"{title}, {part_words(part)}: no encoder has a forecast and agents.")
             continue
         skill = found.skill[(found.skill[keys] == list(key)).all(axis=1)]
-        row = skill[(skill["predictor"] == "forecast") & (skill["outcome"] == "success")].iloc[0]
+        row = skill[(skill["predictor"] == "forecast") & (skill["outcome"] == "outcome")].iloc[0]
         rho = number_words(row["rho"], row["low"], row["high"])
         page.figure(
             slug("forecast", _group_slug(key[:-1]), part),
@@ -226,11 +226,11 @@ def forecast_section(page: StudyPage, found: Findings) -> None:
                 points,
                 theme,
                 x_label=f"linear probe on {part_words(part)}",
-                y_label=f"success on {part_words(part)}",
+                y_label=f"{found.measure} on {part_words(part)}",
                 order=order,
             ),
-            f"Scatter plot: success of agents on {part_words(part)} against the score of a linear "
-            "probe there.",
+            f"Scatter plot: {found.measure} of agents on {part_words(part)} against the score of a "
+            "linear probe there.",
             f"{title}, {part_words(part)}: {len(points)} encoders of {int(row['clusters'])} kinds; "
             f"rank correlation {rho}, with a 95% bootstrap interval over kinds and seeds.",
         )
@@ -242,7 +242,7 @@ def forecast_section(page: StudyPage, found: Findings) -> None:
                 {"forecast": "probe", "forecast_change": "probe, less that on ID"}
             ),
             "of": found.skill["outcome"].map(
-                {"success": "success", "change": "success, less that on ID"}
+                {"outcome": found.measure, "change": f"{found.measure}, less that on ID"}
             ),
             "rho": with_interval(found.skill, "rho", "low", "high"),
             "p": found.skill["p"].map(p_words),

@@ -29,8 +29,8 @@ def profiles_section(page: StudyPage, found: Findings) -> None:
     page.section(
         "profiles",
         "Performance profiles",
-        "The share of runs whose success is above a threshold. An agent whose line lies above "
-        "another's everywhere is better at every level.",
+        f"The share of runs whose {found.measure} is above a threshold. An agent whose line lies "
+        "above another's everywhere is better at every level.",
     )
     task = tasks_of(found.profiles)[-1]
     rows = rows_of(found.profiles, task)
@@ -43,7 +43,8 @@ def profiles_section(page: StudyPage, found: Findings) -> None:
         if lines.empty:
             page.missing(f"{part_words(part)}: no profile, {'; '.join(own['note'].unique())}.")
             continue
-        scale = "normalised success" if (lines["scale"] == "normalized").all() else "success"
+        is_scaled = (lines["scale"] == "normalized").all()
+        scale = f"normalised {found.measure}" if is_scaled else found.measure
         page.figure(
             f"profiles-{part}",
             lambda theme, lines=lines, scale=scale: lines_with_bands(  # type: ignore[misc]
@@ -58,11 +59,13 @@ def profiles_section(page: StudyPage, found: Findings) -> None:
 
 
 def curves_section(page: StudyPage, found: Findings) -> None:
-    """Show success during training."""
+    """Show success, or return, during training."""
+    measure = found.measure
     page.section(
         "curves",
         "Learning curves",
-        "Success during training, on the combinations that the policy is trained on.",
+        f"{measure.capitalize()} during training, on the combinations that the policy is trained "
+        "on.",
     )
     curves = found.results.curves
     if curves.empty:
@@ -72,7 +75,7 @@ def curves_section(page: StudyPage, found: Findings) -> None:
     for task in tasks_of(curves):
         rows = rows_of(curves, task)
         runs = rows[["agent", "encoder_seed", "agent_seed"]].drop_duplicates().groupby("agent")
-        band = _aligned(rows).groupby(["agent", "steps"], sort=False)["success"]
+        band = _aligned(rows, measure).groupby(["agent", "steps"], sort=False)[measure]
         lines = band.agg(["mean", "min", "max"]).reset_index()
         lines = lines.rename(
             columns={"agent": "series", "mean": "value", "min": "low", "max": "high"}
@@ -84,17 +87,18 @@ def curves_section(page: StudyPage, found: Findings) -> None:
                 lines,
                 theme,
                 x_label="thousand environment steps",
-                y_label="success in training",
+                y_label=f"{measure} in training",
+                limits=(0.0, 1.0) if measure == "success" else None,
                 order=order,
             ),
-            f"Learning curves on {task_words(task)}: success against environment steps, one line "
+            f"Learning curves on {task_words(task)}: {measure} against environment steps, one line "
             "an agent.",
             f"{task_words(task)}: mean of {count_words(runs.size())} runs an agent; the band goes "
             "from the worst run to the best, and is no interval.",
         )
 
 
-def _aligned(curves: pd.DataFrame) -> pd.DataFrame:
+def _aligned(curves: pd.DataFrame, measure: str) -> pd.DataFrame:
     """Return the curves of the runs of each agent at the same steps.
 
     A run ends with an episode, so that the bins of another may lie a little beside its own:
@@ -112,7 +116,7 @@ def _aligned(curves: pd.DataFrame) -> pd.DataFrame:
                 {
                     "agent": agent,
                     "steps": steps,
-                    "success": np.interp(steps, run["steps"], run["success"].astype(float)),
+                    measure: np.interp(steps, run["steps"], run[measure].astype(float)),
                 }
             )
             for run in runs
@@ -144,18 +148,18 @@ def comparisons_section(page: StudyPage, found: Findings) -> None:
                 lambda theme, points=points: interval_rows(  # type: ignore[misc]
                     points,
                     theme,
-                    label=f"success above that of {found.baseline}",
+                    label=f"{found.measure} above that of {found.baseline}",
                     reference=0.0,
                     order=[part_words(part) for part in found.parts],
                 ),
-                f"Points with intervals: success of each agent above that of {found.baseline} on "
-                f"{task_words(task)}.",
+                f"Points with intervals: {found.measure} of each agent above that of "
+                f"{found.baseline} on {task_words(task)}.",
                 f"{task_words(task)}: mean difference to {found.baseline}, of "
                 f"{count_words(points['n_pairs'])} pairs of seeds; 95% intervals are Student's "
                 "over these pairs.",
             )
     for task in tasks_of(table):
-        page.table(_pairs_table(rows_of(table, task), task), folded=True)
+        page.table(_pairs_table(rows_of(table, task), task, found.measure), folded=True)
 
 
 def _against(rows: pd.DataFrame, found: Findings) -> pd.DataFrame:
@@ -176,7 +180,7 @@ def _against(rows: pd.DataFrame, found: Findings) -> pd.DataFrame:
     return both.sort_values("place")
 
 
-def _pairs_table(rows: pd.DataFrame, task: Task) -> ReportTable:
+def _pairs_table(rows: pd.DataFrame, task: Task, measure: str) -> ReportTable:
     words = pd.DataFrame(
         {
             "agent": rows["agent"],
@@ -193,7 +197,7 @@ def _pairs_table(rows: pd.DataFrame, task: Task) -> ReportTable:
     )
     return report_table(
         f"comparisons-{task_slug(task)}",
-        f"{task_words(task)}: all pairs of agents, difference of success with its 95% interval "
+        f"{task_words(task)}: all pairs of agents, difference of {measure} with its 95% interval "
         "over pairs of seeds, p, and probability of improvement.",
         rows,
         words,

@@ -26,10 +26,13 @@ from drl_latent.report.study_words import (
 )
 
 _OVER_SEEDS = "95% intervals over seeds (Student's)"
+_RETAINED = {"success": "success", "return": "normalised return"}
+_LABELS = {"success": "success rate", "return": "return"}
 
 
 def results_section(page: StudyPage, found: Findings) -> None:
-    """Show success of each agent on each part, as a table and as points."""
+    """Show success, or return, of each agent on each part, as a table and as points."""
+    measure = found.measure
     scale = (
         f"Normalised scores are 0 for random actions and 1 for {found.reference} on the same part. "
         if found.reference
@@ -39,12 +42,15 @@ def results_section(page: StudyPage, found: Findings) -> None:
     page.section(
         "results",
         "Results and generalisation gap",
-        "Success of each agent, as a mean over its runs; retention, success on a part over success "
-        "in distribution by the same runs; and the gap, the one less the other: 0 is no loss. "
+        f"{measure.capitalize()} of each agent, as a mean over its runs; retention, "
+        f"{_RETAINED[measure]} on a part over that in distribution by the same runs; and the gap, "
+        f"{measure} in distribution less that on the part: 0 is no loss. "
         "Intervals come from resamples of the seeds, and there is none of one seed alone; "
         "where one is missing, the CSV says why. "
-        f"{scale}Interquartile means (IQM) and returns are in the folded tables and in the CSV.",
+        f"{scale}Interquartile means (IQM) and more are in the folded tables and in the CSV.",
     )
+    if measure == "return":
+        page.say("Some episodes do not say whether they were a success: returns stand for it.")
     if len(found.parts) < 2:
         page.missing(f"There is no gap: agents were evaluated on {part_words('id')} alone.")
     summary = found.summary
@@ -54,36 +60,49 @@ def results_section(page: StudyPage, found: Findings) -> None:
         if task == ALL_TASKS:
             page.table(_together(rows, found))
             continue
-        page.table(_main_table(rows, task))
-        points = _points(rows, "mean", main_parts(rows["part"]))
+        page.table(_main_table(rows, task, measure))
+        points = _points(rows, measure, "mean", main_parts(rows["part"]))
         page.figure(
             f"success-{task_slug(task)}",
             lambda theme, points=points: interval_rows(  # type: ignore[misc]
-                points, theme, label="success rate", limits=(0.0, 1.0), order=_words(found.parts)
+                points,
+                theme,
+                label=_LABELS[measure],
+                limits=(0.0, 1.0) if measure == "success" else None,
+                order=_words(found.parts),
             ),
-            f"Points with intervals: success of each agent on {task_words(task)}, by part.",
-            f"{task_words(task)}: mean success of {count_words(points['n_runs'])} runs, "
+            f"Points with intervals: {measure} of each agent on {task_words(task)}, by part.",
+            f"{task_words(task)}: mean {measure} of {count_words(points['n_runs'])} runs, "
             f"{count_words(points['n_episodes'])} episodes a point; {_OVER_SEEDS}.",
         )
         _gap_figure(page, rows, task, found)
-        page.table(_more_table(rows, task), folded=True)
+        page.table(_more_table(rows, task, measure), folded=True)
         others = [part for part in sorted_parts(rows["part"]) if part not in found.parts]
         if others:
-            page.table(_other_parts(rows, task, others), folded=True)
+            page.table(_other_parts(rows, task, others, measure), folded=True)
 
 
-def _main_table(rows: pd.DataFrame, task: Task) -> ReportTable:
+def _main_table(rows: pd.DataFrame, task: Task, measure: str) -> ReportTable:
     parts = main_parts(rows["part"])
-    raw = rows[(rows["measure"] == "success") & (rows["scale"] == "raw")]
-    columns = [("mean", part, f"success, {part_words(part)}") for part in parts]
-    columns += [("retention", part, f"retention, {part_words(part)}") for part in parts[1:]]
-    words = _by_agent(raw, columns)
+    own = rows[rows["measure"] == measure]
+    raw = own[own["scale"] == "raw"]
+    words = _by_agent(raw, [("mean", part, f"{measure}, {part_words(part)}") for part in parts])
+    # Returns have no zero of their own to be a share of.
+    scaled = raw if measure == "success" else own[own["scale"] == "normalized"]
+    if len(scaled):
+        kept = [("retention", part, f"retention, {part_words(part)}") for part in parts[1:]]
+        words = words.merge(_by_agent(scaled, kept), on="agent")
     runs = raw[raw["statistic"] == "mean"].groupby("agent")["n_runs"].max()
     words.insert(1, "runs", [str(int(runs[agent])) for agent in words["agent"]])
     return report_table(
         f"results-{task_slug(task)}",
-        f"{task_words(task)}: success and retention, with {_OVER_SEEDS}.",
-        raw[raw["statistic"].isin(["mean", "iqm", "generalization_gap", "retention"])],
+        f"{task_words(task)}: {measure} and retention, with {_OVER_SEEDS}.",
+        pd.concat(
+            [
+                raw[raw["statistic"].isin(["mean", "iqm", "generalization_gap"])],
+                scaled[scaled["statistic"] == "retention"],
+            ]
+        ),
         words,
     )
 
@@ -101,18 +120,18 @@ def _by_agent(rows: pd.DataFrame, columns: Sequence[tuple[str, str, str]]) -> pd
     return table
 
 
-def _more_table(rows: pd.DataFrame, task: Task) -> ReportTable:
+def _more_table(rows: pd.DataFrame, task: Task, measure: str) -> ReportTable:
     """Return what the main table leaves out: IQM, normalised scores and returns."""
     parts = main_parts(rows["part"])
     kinds = [
-        ("success", "raw", "iqm", "IQM of success"),
-        ("success", "normalized", "mean", "normalised success"),
-        ("success", "normalized", "optimality_gap", "optimality gap"),
-        ("return", "raw", "mean", "return"),
+        (measure, "raw", "iqm", f"IQM of {measure}"),
+        (measure, "normalized", "mean", f"normalised {measure}"),
+        (measure, "normalized", "optimality_gap", "optimality gap"),
     ]
+    kinds += [("return", "raw", "mean", "return")] if measure == "success" else []
     tables = []
-    for measure, scale, statistic, words in kinds:
-        own = rows[(rows["measure"] == measure) & (rows["scale"] == scale)]
+    for kind, scale, statistic, words in kinds:
+        own = rows[(rows["measure"] == kind) & (rows["scale"] == scale)]
         if own.empty:
             continue
         table = _by_agent(own, [(statistic, part, part_words(part)) for part in parts])
@@ -120,20 +139,20 @@ def _more_table(rows: pd.DataFrame, task: Task) -> ReportTable:
         tables.append(table)
     return report_table(
         f"more-{task_slug(task)}",
-        f"{task_words(task)}: interquartile mean (the mean, of up to 3 runs), normalised success "
-        f"and return, with {_OVER_SEEDS}.",
+        f"{task_words(task)}: interquartile mean (the mean, of up to 3 runs), normalised "
+        f"{measure}{' and return' if measure == 'success' else ''}, with {_OVER_SEEDS}.",
         rows[rows["part"].isin(parts)],
         pd.concat(tables, ignore_index=True),
     )
 
 
-def _other_parts(rows: pd.DataFrame, task: Task, parts: Sequence[str]) -> ReportTable:
+def _other_parts(rows: pd.DataFrame, task: Task, parts: Sequence[str], measure: str) -> ReportTable:
     """Return success on the parts by axis and in other tasks."""
-    raw = rows[(rows["measure"] == "success") & (rows["scale"] == "raw")]
+    raw = rows[(rows["measure"] == measure) & (rows["scale"] == "raw")]
     raw = raw[raw["part"].isin(parts)]
     return report_table(
         f"parts-{task_slug(task)}",
-        f"{task_words(task)}: success on parts by axis, and in other tasks, with {_OVER_SEEDS}.",
+        f"{task_words(task)}: {measure} on parts by axis, and in other tasks, with {_OVER_SEEDS}.",
         raw,
         _by_agent(raw, [("mean", part, part_words(part)) for part in parts]),
     )
@@ -141,24 +160,24 @@ def _other_parts(rows: pd.DataFrame, task: Task, parts: Sequence[str]) -> Report
 
 def _together(rows: pd.DataFrame, found: Findings) -> ReportTable:
     scale = "normalized" if found.reference else "raw"
-    own = rows[(rows["measure"] == "success") & (rows["scale"] == scale)]
+    own = rows[(rows["measure"] == found.measure) & (rows["scale"] == scale)]
     parts = main_parts(rows["part"])
     columns = [("iqm", part, f"IQM, {part_words(part)}") for part in parts]
     columns += [("retention", part, f"retention, {part_words(part)}") for part in parts[1:]]
     kind = "normalised" if found.reference else "raw"
     return report_table(
         "results-all-tasks",
-        f"All tasks together: interquartile mean of {kind} success, and retention of its mean, "
-        f"with {_OVER_SEEDS}.",
+        f"All tasks together: interquartile mean of {kind} {found.measure}, and retention of its "
+        f"mean, with {_OVER_SEEDS}.",
         rows,
         _by_agent(own, columns),
     )
 
 
-def _points(rows: pd.DataFrame, statistic: str, parts: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of raw success by agent and part, as `interval_rows` takes them."""
+def _points(rows: pd.DataFrame, measure: str, statistic: str, parts: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of a raw measure by agent and part, as `interval_rows` takes them."""
     own = rows[
-        (rows["measure"] == "success")
+        (rows["measure"] == measure)
         & (rows["scale"] == "raw")
         & (rows["statistic"] == statistic)
         & rows["part"].isin(parts)
@@ -175,7 +194,7 @@ def _words(parts: Sequence[str]) -> list[str]:
 
 
 def _gap_figure(page: StudyPage, rows: pd.DataFrame, task: Task, found: Findings) -> None:
-    points = _points(rows, "generalization_gap", found.parts[1:])
+    points = _points(rows, found.measure, "generalization_gap", found.parts[1:])
     points = points[points["agent"] != RANDOM]
     if points.empty:
         return
@@ -184,11 +203,11 @@ def _gap_figure(page: StudyPage, rows: pd.DataFrame, task: Task, found: Findings
         lambda theme: interval_rows(
             points,
             theme,
-            label="success lost, ID less the part",
+            label=f"{found.measure} lost, ID less the part",
             reference=0.0,
             order=_words(found.parts),
         ),
-        f"Points with intervals: success that each agent loses on {task_words(task)}.",
+        f"Points with intervals: {found.measure} that each agent loses on {task_words(task)}.",
         f"{task_words(task)}: gap of {count_words(points['n_runs'])} runs, "
         f"{count_words(points['n_episodes'])} episodes on both parts; {_OVER_SEEDS}.",
     )

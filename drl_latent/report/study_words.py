@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from drl_latent.envs.base import ADAPTED
 from drl_latent.evaluation.run_scores import ALL
 from drl_latent.report.study_tables import slug
 
@@ -46,7 +47,7 @@ def task_words(task: Task) -> str:
 
 def env_words(env: str) -> str:
     """Return an environment's id without its namespace and version."""
-    return env.rsplit("/", 1)[-1].rsplit("-v", 1)[0]
+    return env.removeprefix(ADAPTED).rsplit("/", 1)[-1].rsplit("-v", 1)[0]
 
 
 def task_column(table: pd.DataFrame) -> list[str]:
@@ -108,11 +109,11 @@ def metric_words(metric: str) -> str:
     return f"{words} {piece.replace('_', ' ')}" if separator else words
 
 
-def outcome_words(outcome: str) -> str:
+def outcome_words(outcome: str, measure: str) -> str:
     """Return what an outcome of agents is called: success on a part, or the loss to it."""
     if outcome.startswith("gap:"):
         return f"loss ID to {part_words(outcome.removeprefix('gap:'))}"
-    return f"success, {part_words(outcome)}"
+    return f"{measure}, {part_words(outcome)}"
 
 
 def describe(value: Any) -> str:

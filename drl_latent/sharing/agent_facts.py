@@ -193,8 +193,7 @@ def evaluated(given: Evaluation, agent: LatentAgent) -> Evaluated:
             "random actions" if row["agent"] == _RANDOM else "this agent",
             row["part"],
             row["episodes"],
-            f"{row['success']:.2f}",
-            f"{row['success_low']:.2f} to {row['success_high']:.2f}",
+            *_rate_words(row),
             f"{row['return']:.2f}",
             *(_seen(row, seen) if seen else ()),
         )
@@ -204,8 +203,16 @@ def evaluated(given: Evaluation, agent: LatentAgent) -> Evaluated:
     successes = [
         Success(row["part"], row["success"], f"{row['episodes']} episodes, deterministic actions")
         for row in own
+        if np.isfinite(row["success"])
     ]
     return Evaluated(f"{about}.", header, rows, successes)
+
+
+def _rate_words(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return success with its interval, as far as the environment says what success is."""
+    if not np.isfinite(row["success"]):
+        return "not told", ""
+    return f"{row['success']:.2f}", f"{row['success_low']:.2f} to {row['success_high']:.2f}"
 
 
 def _seen(row: Mapping[str, Any], seen: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -55,6 +55,9 @@ def gather(study: Study, store: Store, cells: Sequence[Cell]) -> StudyResults:
     for name in ("encoder_seed", "agent_seed"):
         # Seeds of agents without an encoder are missing, which plain integers cannot be.
         episodes[name] = episodes[name].astype("Int64")
+    if episodes["success"].isna().any():
+        # Beside those of tasks that do not say what success is.
+        episodes["success"] = episodes["success"].astype(float)
     return StudyResults(
         study=study.to_dict(),
         episodes=episodes,

@@ -50,8 +50,9 @@ class StudyResults:
         episodes: One row an episode of evaluation. ``agent`` is the label of the method, the same
             for all its seeds, and ``"random"`` for random actions; ``encoder`` is the label of the
             encoder, "" for none; ``part`` is "id", "ood1" and "ood2" (or "id" and "ood") or a part
-            by axis, "ood/<factor>"; ``seed`` is the episode's, the same for all agents; and each
-            factor that was drawn is a column ``factor/<name>``, NaN where a task has no such one.
+            by axis, "ood/<factor>"; ``seed`` is the episode's, the same for all agents;
+            ``success`` is NaN where the environment does not say what it is; and each factor that
+            was drawn is a column ``factor/<name>``, NaN where a task has no such one.
         scores: One row a score of an encoder: ``metric`` is its name, such as "mig", "dci",
             "dci.completeness", "linear_probe:id", "linear_probe:ood2"; ``low`` and ``high`` are
             NaN where there is no interval.
@@ -81,6 +82,13 @@ class StudyResults:
         for name, columns in COLUMNS.items():
             if missing := [c for c in columns if c not in getattr(self, name)]:
                 raise ValueError(f"The table {name!r} of a study lacks the columns {missing}.")
+
+    def __repr__(self) -> str:
+        agents, encoders = self.episodes["agent"].nunique(), self.scores["encoder"].nunique()
+        return (
+            f"StudyResults({len(self.episodes):,} episodes of {agents} agents, "
+            f"{encoders} encoders scored, {len(self.pieces)} pieces)"
+        )
 
     def save(self, path: str | Path) -> Path:
         """Write ``results.parquet``."""

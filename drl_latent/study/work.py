@@ -44,7 +44,9 @@ from drl_latent.study.graph import split_of
 from drl_latent.study.pieces import Kind, Piece, Store
 
 TABLE = "table.parquet"
-FILMED = {"success": True, "failure": False}
+FILMED = ("success", "failure", "best", "worst")
+"""What is filmed: an episode that succeeded, and one that failed; of tasks that do not say what
+success is, those of the highest and of the lowest return."""
 """Name of a film to the outcome of its episodes."""
 _FILMED_EPISODES = 3
 _FILM_SIZE = 96
@@ -226,8 +228,7 @@ def _film(out: Path, request: Mapping[str, Any], needs: Mapping[str, Path], thre
     # From where the agent has not been, if there is such an episode.
     episodes = episodes.sort_values("part", ascending=False, kind="stable")
     filmed = {}
-    for name, success in FILMED.items():
-        some = episodes[episodes["success"] == success]
+    for name, some in _to_film(episodes).items():
         if len(some):
             part = some["part"].iloc[0]
             seeds = some[some["part"] == part]["seed"].head(_FILMED_EPISODES)
@@ -243,6 +244,17 @@ def _film(out: Path, request: Mapping[str, Any], needs: Mapping[str, Path], thre
             )
             filmed[name] = part
     stage.finish({"parts": filmed})
+
+
+def _to_film(episodes: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the episodes of each of `FILMED` that there can be, those to show first."""
+    success, failure, best, worst = FILMED
+    if episodes["success"].notna().all():
+        won = episodes["success"].astype(bool)
+        return {success: episodes[won], failure: episodes[~won]}
+    furthest = episodes[episodes["part"] == episodes["part"].iloc[0]]
+    ordered = furthest.sort_values("return", kind="stable")
+    return {best: ordered[::-1], worst: ordered}
 
 
 def _random_agent(request: Mapping[str, Any]) -> RandomAgent:
