@@ -242,6 +242,22 @@ def test_success_is_passed_on_where_there_is_any(env: FactorizedEnv, env_id: str
     assert isinstance(info.get("is_success"), bool) == env_id.startswith("Fetch")
 
 
+def test_gymnasium_makes_adapted_environments_by_ids_of_their_own():
+    ours = factorize("Reacher-v5", factors=["gravity"], observation="state")
+    theirs = gym.make("factorize/Reacher-v5", factors=["gravity"], observation="state")
+    action = np.ones(2, np.float32)
+    for first, second in zip(
+        (*ours.reset(seed=3), *ours.step(action)),
+        (*theirs.reset(seed=3), *theirs.step(action)),
+        strict=True,
+    ):
+        np.testing.assert_equal(first, second)
+    ours.close()
+    theirs.close()
+    versions = {spec.version for id_, spec in gym.registry.items() if id_.startswith("factorize/")}
+    assert versions == {5}
+
+
 def test_shows_what_the_environment_shows():
     ours = factorize("HalfCheetah-v5", factors=["floor_hue"], quality="full", camera="track")
     image, _ = ours.reset(seed=2, options={"factors": {"floor_hue": 0}})

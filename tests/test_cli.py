@@ -18,6 +18,7 @@ from drl_latent.artifacts import ArtifactError
 from drl_latent.cli import COMMANDS, main
 from drl_latent.cli.commands import parse_settings
 from drl_latent.cli.pretrain_command import ModelOptions
+from drl_latent.cli.tables import print_success
 from drl_latent.pretrain import default_model
 from drl_latent.report import write_report
 
@@ -169,6 +170,19 @@ def test_wrong_requests_are_one_line(
     assert len(lines) == 1
     assert says in lines[0]
     assert not list(tmp_path.iterdir())
+
+
+def test_returns_are_printed_where_nobody_says_what_success_is(capsys: pytest.CaptureFixture[str]):
+    episodes = pd.DataFrame({"agent": "mine", "part": "id", "return": [-2.0, -4.0]})
+    print_success(episodes.assign(success=float("nan")))
+    shown = capsys.readouterr().out
+    assert "-3.0" in shown
+    assert "nan" not in shown
+    assert "uccess" not in shown
+    print_success(episodes.assign(success=[True, False]))
+    shown = capsys.readouterr().out
+    assert "0.50" in shown
+    assert "-3.0" in shown
 
 
 def test_settings_are_json_or_words():

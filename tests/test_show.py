@@ -48,6 +48,12 @@ def test_small_things_keep_their_colour_in_films(tmp_path: Path):
     assert np.abs(shown - frame).max() <= 12
 
 
+def test_long_films_go_faster(tmp_path: Path):
+    frames = [np.full((8, 8, 3), 20 * (i % 12), np.uint8) for i in range(400)]
+    with Image.open(save_film(frames, tmp_path / "film.gif")) as film:
+        assert film.n_frames == 134, "every third; those of the pause are one"
+
+
 def test_an_environment_without_an_expert_gets_its_sheet_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):

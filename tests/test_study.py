@@ -26,12 +26,30 @@ from drl_latent.study import (
 from drl_latent.study.executors import Executor, Outcome
 from drl_latent.study.pieces import Piece, Store
 from drl_latent.study.status import study_status
+from drl_latent.study.work import _to_film
 
 HELPERS = runpy.run_path(str(Path(__file__).parent / "tiny_study.py"))
 TINY: Study = HELPERS["TINY"]
 TABLES = HELPERS["TABLES"]
 KINDS = HELPERS["KINDS"]
 pieces, keys, begun = (HELPERS["pieces"], HELPERS["keys"], HELPERS["begun"])
+
+
+def test_films_are_of_the_best_and_worst_where_nobody_says_what_success_is():
+    episodes = pd.DataFrame(
+        {
+            "part": ["ood2", "ood2", "ood2", "id"],
+            "success": [True, False, True, False],
+            "return": [3.0, 1.0, 2.0, 9.0],
+        }
+    )
+    known = {name: list(rows.index) for name, rows in _to_film(episodes).items()}
+    assert known == {"success": [0, 2], "failure": [1, 3]}
+    unknown = _to_film(episodes.assign(success=float("nan")))
+    assert {name: list(rows.index) for name, rows in unknown.items()} == {
+        "best": [0, 2, 1],
+        "worst": [1, 2, 0],
+    }
 
 
 @pytest.fixture(scope="module")

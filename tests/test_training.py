@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -255,6 +256,20 @@ def test_a_learning_rate_falls_to_nothing_over_the_training(algorithm: str, tmp_
 def test_texts_that_are_no_schedule_are_refused(text: str, tmp_path: Path):
     with pytest.raises(ValueError, match=f"'{text}' is no schedule"):
         short(tmp_path / "agent", settings={"learning_rate": text})
+
+
+@pytest.mark.parametrize(
+    ("success", "said"),
+    [(1.0, "success 0.50 of the last 2"), (np.nan, "return 3.0 of the last 2")],
+)
+def test_progress_tells_success_or_else_return(success: float, said: str):
+    told: list[str] = []
+    recorder = Recorder([[8, 2.0, 0.0]], lambda n, note: told.append(note))
+    recorder.model = SimpleNamespace(get_env=lambda: SimpleNamespace(num_envs=1))
+    recorder.num_timesteps = 16
+    recorder.locals = {"infos": [{"episode": {"r": 4.0}, "is_success": success}, {}]}
+    recorder._on_step()
+    assert told == [said]
 
 
 def test_evaluations_are_of_the_same_episodes(tmp_path: Path):
