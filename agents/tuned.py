@@ -7,6 +7,9 @@ from typing import Any
 
 from drl_latent.agents.perception import Perception
 
+ADAPTED_TRIED = ("factorize:Pusher-v5", "factorize:Reacher-v5")
+"""Adapted environments that PPO learns with the settings for all."""
+
 TUNED: dict[tuple[str, str], Mapping[str, Any]] = {
     # With eight environments an update for every second step; PPO learns this task far more slowly.
     ("DrlLatent/Push-v0", "SAC"): {

@@ -28,10 +28,11 @@ from drl_latent.agents.algorithms import ALGORITHMS
 from drl_latent.agents.latent_vec_env import VecLatent
 from drl_latent.agents.perception import Perception
 from drl_latent.agents.training import train_agent
-from drl_latent.agents.tuned import tuned_settings
+from drl_latent.agents.tuned import ADAPTED_TRIED, tuned_settings
 from drl_latent.artifacts import write_bytes
 from drl_latent.checkpoint import Encoder
 from drl_latent.envs import ENVIRONMENTS
+from drl_latent.envs.base import ADAPTED
 
 _NAMES = {"RecurrentPPO": "ppo_lstm"}
 """What rl_zoo3 calls algorithms that it does not call by our name in lower case."""
@@ -50,7 +51,7 @@ def zoo_name(algorithm: str) -> str:
 def zoo_hyperparameters(
     algorithm: str, encoder: str | Path | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Return what an agent of ours is trained with in each of our environments, for rl_zoo3.
+    """Return what an agent is trained with in our environments and adapted ones, for rl_zoo3.
 
     Args:
         algorithm: A name in `ALGORITHMS`.
@@ -58,9 +59,9 @@ def zoo_hyperparameters(
             the true state need none.
 
     Returns:
-        Environment to what rl_zoo3 reads: ``n_envs``, ``n_timesteps``, ``policy``, the keyword
-        arguments of the algorithm, ``policy_kwargs`` as the Python expression that rl_zoo3
-        evaluates, and what wraps the environments, if anything has to.
+        Id of the environment with Gymnasium to what rl_zoo3 reads: ``n_envs``, ``n_timesteps``,
+        ``policy``, the keyword arguments of the algorithm, ``policy_kwargs`` as the Python
+        expression that rl_zoo3 evaluates, and what wraps the environments, if anything has to.
 
     Raises:
         UnknownNameError: There is no algorithm of this name.
@@ -70,7 +71,7 @@ def zoo_hyperparameters(
     perception = Perception("state" if encoder is None else "latents")
     defaults = inspect.signature(train_agent).parameters
     found = {}
-    for env_id in ENVIRONMENTS:
+    for env_id in (*ENVIRONMENTS, *ADAPTED_TRIED):
         settings = chosen.merged(tuned_settings(env_id, algorithm, perception), perception)
         policy_kwargs = settings.pop("policy_kwargs")
         entry: dict[str, Any] = {
@@ -86,7 +87,7 @@ def zoo_hyperparameters(
             entry["env_wrapper"] = _path_of(discretized)
         if encoder is not None:
             entry["vec_env_wrapper"] = {_path_of(vec_latent): {"encoder": str(encoder)}}
-        found[env_id] = entry
+        found[env_id.replace(ADAPTED, "factorize/")] = entry
     return found
 
 
