@@ -29,17 +29,16 @@ class Recorder(BaseCallback):
         self._episodes, self._advance = episodes, advance
 
     def _on_step(self) -> bool:
-        for info in self.locals["infos"]:
-            if "episode" in info:
-                success = float(info.get("is_success", np.nan))
-                self._episodes.append([self.num_timesteps, float(info["episode"]["r"]), success])
-        self._advance(self.training_env.num_envs, self._note())
+        ended = [info for info in self.locals["infos"] if "episode" in info]
+        for info in ended:
+            success = float(info.get("is_success", np.nan))
+            self._episodes.append([self.num_timesteps, float(info["episode"]["r"]), success])
+        # Without a note the last one stays.
+        self._advance(self.training_env.num_envs, self._note() if ended else "")
         return True
 
     def _note(self) -> str:
         recent = np.array(self._episodes[-100:])
-        if not len(recent):
-            return ""
         _, mean_return, success = recent.mean(axis=0)
         # Not every environment says what success is.
         words = f"return {mean_return:.1f}" if np.isnan(success) else f"success {success:.2f}"

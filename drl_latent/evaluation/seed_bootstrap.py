@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from drl_latent.evaluation import episode_intervals
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Method = Literal["student", "percentile"]
@@ -241,15 +243,10 @@ def wilson(rate: float, trials: float, confidence: float = 0.95) -> tuple[float,
     Reference:
         Wilson (1927), "Probable Inference, the Law of Succession, and Statistical Inference".
     """
-    z = float(special.ndtri((1 + confidence) / 2))
     rate = min(max(rate, 0.0), 1.0)
-    middle, scale = rate + z**2 / (2 * trials), 1 + z**2 / trials
-    reach = z * float(np.sqrt(rate * (1 - rate) / trials + z**2 / (4 * trials**2)))
+    low, high = episode_intervals.wilson(rate * trials, trials, confidence)
     # Rounding must not put an end on the wrong side of the rate.
-    return (
-        min(max((middle - reach) / scale, 0.0), rate),
-        max(min((middle + reach) / scale, 1.0), rate),
-    )
+    return min(max(float(low), 0.0), rate), max(min(float(high), 1.0), rate)
 
 
 def _around(

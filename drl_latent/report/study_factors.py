@@ -10,6 +10,7 @@ from drl_latent.report.study_findings import Findings
 from drl_latent.report.study_pairs import EPISODE_INTERVALS, colour_limits, pairs_of_factors
 from drl_latent.report.study_tables import report_table, with_interval
 from drl_latent.report.study_words import (
+    MEASURE_LABELS,
     RANDOM,
     Task,
     count_words,
@@ -80,7 +81,7 @@ def _factor_figure(
             agents,
             part_words(part),
             theme,
-            label="success rate" if measure == "success" else measure,
+            label=MEASURE_LABELS[measure],
             limits=colour_limits(rows[measure], measure),
         ),
         f"Heat map: {measure} of each agent at each value of each factor on {task_words(task)}, "

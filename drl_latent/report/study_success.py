@@ -12,6 +12,7 @@ from drl_latent.report.study_findings import Findings
 from drl_latent.report.study_tables import ReportTable, report_table, with_interval
 from drl_latent.report.study_words import (
     ALL_TASKS,
+    MEASURE_LABELS,
     RANDOM,
     Task,
     count_words,
@@ -27,7 +28,6 @@ from drl_latent.report.study_words import (
 
 _OVER_SEEDS = "95% intervals over seeds (Student's)"
 _RETAINED = {"success": "success", "return": "normalised return"}
-_LABELS = {"success": "success rate", "return": "return"}
 
 
 def results_section(page: StudyPage, found: Findings) -> None:
@@ -67,7 +67,7 @@ def results_section(page: StudyPage, found: Findings) -> None:
             lambda theme, points=points: interval_rows(  # type: ignore[misc]
                 points,
                 theme,
-                label=_LABELS[measure],
+                label=MEASURE_LABELS[measure],
                 limits=(0.0, 1.0) if measure == "success" else None,
                 order=_words(found.parts),
             ),

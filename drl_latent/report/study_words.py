@@ -20,6 +20,8 @@ PARTS_EXPLAINED = {
     "ood2": "OOD2: combinations that neither the encoder nor the policy saw",
     "ood": "OOD, out of distribution: combinations that were held out of training",
 }
+MEASURE_LABELS = {"success": "success rate", "return": "return"}
+"""What stands at a scale of a measure."""
 _NAMES = ("label", "name", "env", "objective", "kind")
 """Settings that a nested configuration is called by, the first that it has."""
 _METRICS = {"mig": "MIG", "dci": "DCI", "sap": "SAP", "irs": "IRS", "mcc": "MCC", "udr": "UDR"}
