@@ -135,14 +135,36 @@ def test_a_process_that_goes_away_is_a_loss_and_ends_with_the_others(tmp_path, m
     assert not processes[other].is_alive()
 
 
-def test_a_process_that_cannot_be_started_is_a_loss(tmp_path: Path):
-    """As when the server that processes are forked from was killed."""
+def starts(fails: int) -> tuple[SimpleNamespace, list[None]]:
+    """A context whose first processes do not start, and a list as long as the starts."""
+    tried: list[None] = []
 
     def start() -> None:
-        raise EOFError
+        tried.append(None)
+        if len(tried) <= fails:
+            raise EOFError if len(tried) % 2 else ConnectionRefusedError
 
+    def process(**_: object) -> SimpleNamespace:
+        return SimpleNamespace(start=start, is_alive=lambda: True, sentinel=0)
+
+    return SimpleNamespace(Process=process), tried
+
+
+def test_a_start_is_tried_until_a_killed_server_is_gone(tmp_path: Path):
+    """It answers no more for as long as the system takes it apart; no piece is lost for that."""
     executor = LocalExecutor(Store(tmp_path), cores=2, memory=8)
-    executor._context = SimpleNamespace(Process=lambda **_: SimpleNamespace(start=start))
+    executor._context, tried = starts(fails=5)
+    piece = Piece("train", "a", {"a": 1})
+    executor.begin(piece)
+    assert len(tried) == 6
+    assert list(executor._running) == [piece]
+    assert executor._lost == []
+
+
+def test_a_process_that_cannot_be_started_is_a_loss(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(local_executor, "_PATIENCE", 0.3)
+    executor = LocalExecutor(Store(tmp_path), cores=2, memory=8)
+    executor._context, _ = starts(fails=10**9)
     piece = Piece("train", "a", {"a": 1})
     executor.begin(piece)
     (outcome,) = executor.wait(60)

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sys
 import threading
+import time
 from collections import Counter
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -29,6 +30,9 @@ torch imports when it makes its first optimiser."""
 
 _REFUSED = 3
 """Exit code of a process whose work raised an error."""
+
+_PATIENCE = 20.0
+"""Seconds in which a process must start; a killed server takes some of them to be gone."""
 
 
 @EXECUTORS.register("local")
@@ -92,17 +96,33 @@ class LocalExecutor(Executor):
         """Start a process for a piece."""
         gpu = self._free_gpu(piece)
         assert gpu is not None, "begun without room"
-        arguments = (str(self.store.root), piece, gpu)
-        process = self._context.Process(target=_work, args=arguments, name=piece.name, daemon=True)
-        try:
-            process.start()
-        except (EOFError, ConnectionError):
-            # The server that processes are forked from was killed; the next start makes another.
+        process = self._started(piece, gpu)
+        if process is None:
             self._lost.append(piece)
-        else:
-            self._running[piece] = process
-            if gpu:
-                self._gpu_of[piece] = gpu
+            return
+        self._running[piece] = process
+        if gpu:
+            self._gpu_of[piece] = gpu
+
+    def _started(self, piece: Piece, gpu: str) -> Any:
+        """Return a process that works on a piece; None where none could be started.
+
+        The server that processes are forked from may have been killed. It answers no more while
+        the system takes it apart; another one is made by the first start after that.
+        """
+        arguments, end = (str(self.store.root), piece, gpu), time.monotonic() + _PATIENCE
+        while True:
+            process = self._context.Process(
+                target=_work, args=arguments, name=piece.name, daemon=True
+            )
+            try:
+                process.start()
+            except (EOFError, ConnectionError):
+                if time.monotonic() > end:
+                    return None
+                time.sleep(0.1)
+            else:
+                return process
 
     def wait(self, seconds: float) -> list[Outcome]:
         """Return what ended, after so many seconds at most."""
