@@ -11,6 +11,7 @@ from drl_latent.agents.image_buffer import FrameReplayBuffer
 from drl_latent.agents.latent_vec_env import VecLatent
 from drl_latent.agents.perception import Perception
 from drl_latent.agents.policies import latent_policy, learned_extractor
+from drl_latent.agents.process_vec_env import ProcessVecEnv
 from drl_latent.agents.training import train_agent
 from drl_latent.agents.whitening import measure_whitening
 
@@ -25,6 +26,7 @@ __all__ = [
     "LatentAgent",
     "LatentExtractor",
     "Perception",
+    "ProcessVecEnv",
     "RandomShift",
     "ShiftedCNN",
     "VecLatent",

@@ -32,6 +32,7 @@ from drl_latent.agents.checkpoints import (
 from drl_latent.agents.extractor import Mode
 from drl_latent.agents.history import History
 from drl_latent.agents.perception import Augmentation, Inputs, Perception
+from drl_latent.agents.process_vec_env import ProcessVecEnv
 from drl_latent.agents.tuned import tuned_settings
 from drl_latent.artifacts import LOGS, Stage, plain
 from drl_latent.checkpoint import Encoder
@@ -56,6 +57,7 @@ def train_agent(
     algorithm: str = "PPO",
     steps: int = 100_000,
     n_envs: int = 8,
+    env_processes: int = 1,
     seed: int = 0,
     env_kwargs: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -89,7 +91,9 @@ def train_agent(
         algorithm: A name in `ALGORITHMS`; those that choose among a finite number of actions get
             the combinations of 3 values of each dimension.
         steps: Environment steps, over all environments.
-        n_envs: Environments in this process, encoded in one batch.
+        n_envs: Environments, encoded in one batch.
+        env_processes: Processes that they run in, see `ProcessVecEnv`; with 1 it is this one. The
+            agent is the same with any number.
         seed: Seed of environments, weights and exploration.
         env_kwargs: Keyword arguments of the environment, such as ``split`` and ``partition``.
         settings: Keyword arguments of the algorithm that replace our defaults, which depend on
@@ -153,9 +157,11 @@ def train_agent(
         with contextlib.ExitStack() as stack:
 
             def environments(n: int) -> VecEnv:
-                venv = _make_environments(env_id, kwargs, chosen, perception, encoder, n, seed)
+                venv = _make_environments(
+                    env_id, kwargs, chosen, perception, n, min(env_processes, n), seed
+                )
                 stack.callback(venv.close)
-                return venv
+                return perception.wrap(venv, encoder)
 
             venv = environments(n_envs)
             if encoder is not None:
@@ -250,21 +256,24 @@ def _make_environments(
     kwargs: Mapping[str, Any],
     algorithm: Algorithm,
     perception: Perception,
-    encoder: Encoder | None,
     n_envs: int,
+    processes: int,
     seed: int,
 ) -> VecEnv:
     def make(**options: Any) -> gym.Env[Any, Any]:
         env = make_env(env_id, **options)
         return discretized(env) if algorithm.needs_discrete_actions else env
 
-    venv = make_vec_env(
+    several: dict[str, Any] = {}
+    if processes != 1:
+        several = {"vec_env_cls": ProcessVecEnv, "vec_env_kwargs": {"processes": processes}}
+    return make_vec_env(
         make,
         n_envs,
         seed=seed,
         env_kwargs={**kwargs, "observation": perception.observation},
+        **several,
     )
-    return perception.wrap(venv, encoder)
 
 
 def _spaces(

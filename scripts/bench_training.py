@@ -8,7 +8,8 @@
   turns. The encoder is untrained: its speed does not depend on what it learned. Bytes are those of
   the buffers' arrays.
 - ppo: environment steps a second of PPO on latents with our settings, eight environments in this
-  process, rendering, encoding and learning included.
+  process or in several, rendering, encoding and learning included; and how much more of plain
+  Python so many processes do at once than one does, which is what the machine's cores are worth.
 - replay: milliseconds of drawing a batch, and bytes of a transition, of Stable-Baselines3's
   `ReplayBuffer` and of `FrameReplayBuffer` on the same images, without a stack and with one.
 
@@ -17,9 +18,12 @@ Prints tables, and writes all rounds as results.json.
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,7 +38,7 @@ from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
-from drl_latent.agents import ALGORITHMS, FrameReplayBuffer, VecLatent
+from drl_latent.agents import ALGORITHMS, FrameReplayBuffer, ProcessVecEnv, VecLatent
 from drl_latent.agents.perception import Perception
 from drl_latent.artifacts import write_json
 from drl_latent.checkpoint import Encoder
@@ -66,6 +70,8 @@ class Args:
     """Random steps before SAC learns; not timed."""
     ppo_envs: int = 8
     """Environments of PPO."""
+    ppo_processes: int = 2
+    """Processes that they run in, where it is not this one."""
     ppo_steps: int = 6_144
     """Steps of PPO in a round, over all environments."""
     capacity: int = 5_000
@@ -90,8 +96,8 @@ def untrained(args: Args) -> Encoder:
     return Encoder(LatentModel(ModelConfig(latent_dim=10)))
 
 
-def environments(args: Args, n: int) -> VecEnv:
-    return make_vec_env(lambda **options: make_env(args.env, **options), n, seed=args.seed)
+def environments(args: Args, n: int, **options: Any) -> VecEnv:
+    return make_vec_env(partial(make_env, args.env), n, seed=args.seed, **options)
 
 
 def in_turn(args: Args, contenders: dict[str, Callable[[], float]]) -> Rounds:
@@ -161,12 +167,39 @@ def measure_sac(args: Args) -> dict[str, Any]:
 def measure_ppo(args: Args) -> dict[str, Any]:
     """PPO on latents."""
     algorithm = ALGORITHMS["PPO"]
-    venv = VecLatent(environments(args, args.ppo_envs), untrained(args))
-    model = algorithm.make(venv, algorithm.merged({}, LATENTS), args.seed, LATENTS)
-    model.learn(1)  # one rollout, and learning from it
-    rates = in_turn(args, {"latents": lambda: steps_per_second(model, args.ppo_steps)})
-    venv.close()
-    return {"steps_per_second": rates}
+    several = {"vec_env_cls": ProcessVecEnv, "vec_env_kwargs": {"processes": args.ppo_processes}}
+    contenders: dict[str, dict[str, Any]] = {
+        "this process": {},
+        f"{args.ppo_processes} processes": several,
+    }
+    models = {}
+    for name, options in contenders.items():
+        venv = VecLatent(environments(args, args.ppo_envs, **options), untrained(args))
+        models[name] = algorithm.make(venv, algorithm.merged({}, LATENTS), args.seed, LATENTS)
+        models[name].learn(1)  # one rollout, and learning from it
+    rates = in_turn(
+        args, {k: lambda k=k: steps_per_second(models[k], args.ppo_steps) for k in models}
+    )
+    for model in models.values():
+        model.get_env().close()
+    return {"steps_per_second": rates, "worth_of_cores": worth_of_cores(args.ppo_processes)}
+
+
+def worth_of_cores(processes: int) -> float:
+    """Return how much more work so many processes do at once than one does alone."""
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(seconds_of_python, [1] * 4 * processes))  # all of them have started then
+        alone = pool.submit(seconds_of_python).result()
+        together = list(pool.map(seconds_of_python, [5_000_000] * processes))
+    return processes * alone / float(np.mean(together))
+
+
+def seconds_of_python(rounds: int = 5_000_000) -> float:
+    """Return how long a loop takes."""
+    begin, total = time.perf_counter(), 0
+    for number in range(rounds):
+        total += number
+    return time.perf_counter() - begin
 
 
 def filled(args: Args, n_stack: int) -> tuple[ReplayBuffer, FrameReplayBuffer]:
@@ -260,7 +293,8 @@ def show_sac(found: dict[str, Any]) -> Table:
 
 def show_ppo(found: dict[str, Any]) -> Table:
     rows = [[name, spread(rates, 0)] for name, rates in found["steps_per_second"].items()]
-    return table("PPO", ["PPO, rendering included", "steps/s"], rows)
+    title = f"PPO; so many processes do {found['worth_of_cores']:.2f} times the work of one"
+    return table(title, ["rendering included, in", "steps/s"], rows)
 
 
 def show_replay(found: dict[str, Any]) -> Table:

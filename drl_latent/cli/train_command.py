@@ -58,6 +58,8 @@ class Train:
     """Environment steps."""
     n_envs: int = 8
     """Environments, encoded in one batch."""
+    env_processes: int = 1
+    """Processes that the environments run in; the agent is the same with any number."""
     seed: int = 0
     """Seed of environments, weights and exploration."""
     seeds: tuple[int, ...] = ()
@@ -104,6 +106,7 @@ class Train:
             "algorithm": self.algorithm,
             "steps": self.steps,
             "n_envs": self.n_envs,
+            "env_processes": self.env_processes,
             "n_stack": self.n_stack,
             "seed": seed,
             "env_kwargs": self.env.kwargs(self.partition),
