@@ -5,8 +5,9 @@
 
 A small study is run undisturbed, and then in other folders, with SIGKILL at random points: of a
 process that works on a piece, which the run survives by itself; of the run, alone or with all its
-processes, after which it is begun again; and of a worker node of a Ray cluster, alone or with its
-processes, in whose place a new one comes. After each, no file of a finished piece may have changed,
+processes, after which it is begun again; of a worker node of a Ray cluster, alone or with its
+processes, in whose place a new one comes; and of a run on a cluster, whose tasks are not killed,
+after which it is begun again. After each, no file of a finished piece may have changed,
 and no finished piece may have been begun again; at the end the results have to be those of the
 undisturbed run. It runs on Linux, where processes are found in /proc.
 """
@@ -23,7 +24,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
@@ -74,8 +75,9 @@ TINY = Study(
 TABLES = ("episodes", "scores", "curves", "moves", "set_back")
 
 _RUN = (
-    "import sys; from drl_latent.study import Study, run_study; "
-    "run_study(Study.load(sys.argv[1]), sys.argv[2], options={'cores': 2})"
+    "import json, sys; from drl_latent.study import Study, run_study; "
+    "run_study(Study.load(sys.argv[1]), sys.argv[2], executor=sys.argv[3], "
+    "options=json.loads(sys.argv[4]))"
 )
 _PATIENCE = 600.0
 """Seconds after which a run that does not go on is given up."""
@@ -91,6 +93,8 @@ class Args:
     """Whole runs."""
     nodes: int = 4
     """Nodes of a Ray cluster."""
+    drivers: int = 2
+    """Runs on a Ray cluster."""
     seed: int = 0
     """Of when, and of which process."""
     out: Path = Path("runs/kills")
@@ -198,16 +202,7 @@ def kill_local(
     """
     watched = Watched(folder)
     kills: list[Kill] = []
-    folder.mkdir(parents=True, exist_ok=True)
-    config = folder.with_name(f"{folder.name}.json")
-    write_json(config, study.to_dict())
-
-    def begin() -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", _RUN, str(config), str(folder)]
-        with folder.with_name(f"{folder.name}.log").open("ab") as log:
-            return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-
-    run, since = begin(), 0
+    run, since = begin(study, folder), 0
     try:
         for what in whats:
             victims = _wait_for_victims(what, run, watched, draw)
@@ -223,20 +218,45 @@ def kill_local(
                 what = "run alone" if alone else "run and all its processes"
                 kill = dataclasses.replace(kill, what=what, gone=time.monotonic() - began)
                 watched.look()
-                run, since = begin(), len(watched.events())
+                run, since = begin(study, folder), len(watched.events())
             else:
                 _kill(int(draw.choice(victims)))
             kills.append(kill)
             watched.look()
-        code = run.wait(_PATIENCE)
+        _end_well(run, folder)
     finally:
-        if run.poll() is None:
-            os.killpg(run.pid, signal.SIGKILL)
-            run.wait()
-    log = folder.with_name(f"{folder.name}.log").read_text()
-    assert code == 0, f"the run ended with code {code}: {log[-3000:]}"
+        _end_at_once(run)
     watched.look()
     return kills
+
+
+def begin(
+    study: Study, folder: Path, executor: str = "local", options: Mapping[str, Any] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process that runs a study, on two cores of this machine unless told otherwise.
+
+    Its settings and its output are beside the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder.with_name(f"{folder.name}.json")
+    write_json(config, study.to_dict())
+    arguments = [str(config), str(folder), executor, json.dumps(options or {"cores": 2})]
+    with folder.with_name(f"{folder.name}.log").open("ab") as log:
+        command = [sys.executable, "-c", _RUN, *arguments]
+        return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+
+
+def _end_well(run: subprocess.Popen[bytes], folder: Path) -> None:
+    """Wait for a run that has to come to its end."""
+    code = run.wait(_PATIENCE)
+    log = folder.with_name(f"{folder.name}.log").read_text()
+    assert code == 0, f"the run ended with code {code}: {log[-3000:]}"
+
+
+def _end_at_once(run: subprocess.Popen[bytes]) -> None:
+    if run.poll() is None:
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
 
 
 @dataclass
@@ -336,6 +356,42 @@ def kill_nodes(
     return killer.kills
 
 
+def kill_driver(study: Study, folder: Path, draw: np.random.Generator, cluster: Any) -> Kill:
+    """Run a study to its end on a Ray cluster; the run is killed on the way, its tasks are not.
+
+    Args:
+        study: The study.
+        folder: Its folder.
+        draw: Of when.
+        cluster: The cluster, of `make_cluster`.
+
+    Returns:
+        The kill.
+
+    Raises:
+        AssertionError: A finished piece changed or was begun again.
+    """
+    watched = Watched(folder)
+    where = ("ray", {"address": cluster.address})
+    run = begin(study, folder, *where)
+    try:
+        finished = int(draw.integers(1, 5))
+        _wait_until(lambda: run.poll() is not None or len(watched.kept()) >= finished, _PATIENCE)
+        time.sleep(draw.uniform(0, 1.5))
+        assert run.poll() is None, "the study was finished before it could be killed"
+        running = ", ".join(task for node in cluster.worker_nodes for task in _tasks(node))
+        kill = Kill("run on a cluster", len(watched.kept()), running)
+        watched.look()
+        os.killpg(run.pid, signal.SIGKILL)
+        run.wait()
+        run = begin(study, folder, *where)
+        _end_well(run, folder)
+    finally:
+        _end_at_once(run)
+    watched.look()
+    return kill
+
+
 def _wait_for_victims(
     what: str, run: subprocess.Popen[bytes], watched: Watched, draw: np.random.Generator
 ) -> list[int]:
@@ -431,12 +487,17 @@ def main(args: Args) -> None:
         done = kill_local(TINY, folder, left, draw)
         left = left[len(done) :]
         check(folder, done)
-    cluster, nodes = make_cluster() if args.nodes else (None, [])
+    cluster, nodes = make_cluster() if args.nodes + args.drivers else (None, [])
+    local = len(kills)
     try:
-        while (missing := args.workers + args.wholes + args.nodes - len(kills)) > 0:
+        while (missing := local + args.nodes - len(kills)) > 0:
             number += 1
             folder = args.out / f"ray-{number}"
             check(folder, kill_nodes(TINY, folder, missing, draw, cluster, nodes))
+        for _ in range(args.drivers):
+            number += 1
+            folder = args.out / f"ray-{number}"
+            check(folder, [kill_driver(TINY, folder, draw, cluster)])
     finally:
         if cluster is not None:
             cluster.shutdown()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import runpy
 import shutil
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -42,9 +40,7 @@ def test_work_that_takes_long_ends_with_the_run(tmp_path: Path):
     """Nobody is left to work on, and to hold a lock, for hours."""
     budgets = dataclasses.replace(CHECK["TINY"].budgets, agent_steps=10**8)
     study = dataclasses.replace(CHECK["TINY"], encoders=(), budgets=budgets)
-    (tmp_path / "study.json").write_text(json.dumps(study.to_dict()))
-    command = [sys.executable, "-c", CHECK["_RUN"], "study.json", "study"]
-    run = subprocess.Popen(command, cwd=tmp_path, start_new_session=True)
+    run = CHECK["begin"](study, tmp_path / "study")
     watched = CHECK["Watched"](tmp_path / "study")
     try:
         CHECK["_wait_until"](lambda: len(watched.events()) >= 3, 120)  # one of two is finished

@@ -72,6 +72,18 @@ def test_a_node_that_is_killed_changes_nothing(
 
 
 @pytest.mark.slow
+def test_a_run_that_is_killed_goes_on_on_the_same_cluster(
+    cluster: Any, expected: StudyResults, tmp_path: Path
+):
+    """Its tasks may be at work for a moment longer: nothing is done twice, nothing is lost."""
+    kill = CHECK["kill_driver"](
+        CHECK["TINY"], tmp_path / "study", np.random.default_rng(0), cluster.cluster
+    )
+    assert kill.finished > 0
+    CHECK["assert_same"](StudyResults.load(tmp_path / "study" / "results.parquet"), expected)
+
+
+@pytest.mark.slow
 def test_a_folder_that_not_all_nodes_see_is_refused(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
