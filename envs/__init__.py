@@ -3,9 +3,10 @@
 from drl_latent.envs.arm_reach import ArmReachEnv
 from drl_latent.envs.base import ENVIRONMENTS, FactorEnv, make_env, register_env
 from drl_latent.envs.factor_scene import FactorScene, Observation
+from drl_latent.envs.factor_space import FactorSpace
 from drl_latent.envs.factor_table import FactorTable, discover_factors
 from drl_latent.envs.factorize import FactorizedEnv, factorize, register_adapted
-from drl_latent.envs.factors import Factor, FactorSpace
+from drl_latent.envs.factors import Factor
 from drl_latent.envs.push import PushEnv
 from drl_latent.envs.reach import ReachEnv
 from drl_latent.envs.rendering import OffscreenRenderer

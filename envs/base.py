@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from drl_latent.envs.cameras import Camera
 from drl_latent.envs.factor_scene import IMAGE_SIZES, FactorScene, Observation
-from drl_latent.envs.factors import FactorSpace, Value
+from drl_latent.envs.factor_space import FactorSpace
+from drl_latent.envs.factors import Value
 from drl_latent.envs.rendering import Quality, mujoco
 from drl_latent.envs.splits import Split
 from drl_latent.registry import Registry, UnknownNameError

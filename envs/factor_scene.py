@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from drl_latent.artifacts import digest
 from drl_latent.envs.cameras import Camera, Orbit
-from drl_latent.envs.factors import FactorSpace, Value
+from drl_latent.envs.factor_space import FactorSpace
+from drl_latent.envs.factors import Value
 from drl_latent.envs.rendering import OffscreenRenderer, Quality, mujoco, pose
 from drl_latent.envs.splits import Split, resolve_split
 from drl_latent.registry import UnknownNameError

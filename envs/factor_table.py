@@ -13,7 +13,8 @@ from rich.table import Table
 
 from drl_latent.envs.cameras import Camera, Orbit
 from drl_latent.envs.discovery import find_factors
-from drl_latent.envs.factors import Factor, FactorSpace, Value
+from drl_latent.envs.factor_space import FactorSpace
+from drl_latent.envs.factors import Factor, Value
 from drl_latent.envs.model_factors import ModelEditor, ModelFactor
 from drl_latent.envs.rendering import OffscreenRenderer, mujoco
 from drl_latent.envs.simulators import Simulator, find_simulator, make_original

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from drl_latent.envs.cameras import Camera, Orbit
 from drl_latent.envs.discovery import find_factors
 from drl_latent.envs.factor_scene import FactorScene, Observation
+from drl_latent.envs.factor_space import FactorSpace
 from drl_latent.envs.factor_table import FactorTable, measure_pixels
-from drl_latent.envs.factors import Factor, FactorSpace, Value
+from drl_latent.envs.factors import Factor, Value
 from drl_latent.envs.model_factors import ModelEditor
 from drl_latent.envs.rendering import Quality, mujoco
 from drl_latent.envs.sensing import Flattener, float32_box, robot_joints

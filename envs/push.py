@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drl_latent.envs.base import FactorEnv, register_env
-from drl_latent.envs.factors import Factor, FactorSpace, Value
+from drl_latent.envs.factor_space import FactorSpace
+from drl_latent.envs.factors import Factor, Value
 from drl_latent.envs.scene import (
     HUES,
     LIGHTS,

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drl_latent.envs.factors import Factor, FactorSpace
+from drl_latent.envs.factor_space import FactorSpace
+from drl_latent.envs.factors import Factor
 from drl_latent.envs.split_registry import Cut, Ids
 
 Mask = NDArray[np.bool_]

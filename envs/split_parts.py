@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drl_latent.envs.factors import FactorSpace
+from drl_latent.envs.factor_space import FactorSpace
 from drl_latent.envs.split_registry import Ids
 from drl_latent.registry import UnknownNameError
 

@@ -14,7 +14,7 @@ import numpy as np
 
 # Importing the kinds registers them.
 from drl_latent.envs import split_kinds as _split_kinds  # noqa: F401
-from drl_latent.envs.factors import FactorSpace
+from drl_latent.envs.factor_space import FactorSpace
 from drl_latent.envs.split_parts import PartSampler, Split
 from drl_latent.envs.split_registry import SPLITS, Cut, SplitKind, check_settings, register_split
 from drl_latent.registry import UnknownNameError

@@ -12,7 +12,7 @@ from PIL import Image
 from drl_latent.artifacts import ArtifactError
 from drl_latent.cli.data_commands import ImportData
 from drl_latent.data import FrameDataset, image_sources, import_images, open_dataset
-from drl_latent.envs.factors import FactorSpace
+from drl_latent.envs.factor_space import FactorSpace
 
 RNG = np.random.default_rng(0)
 COLOUR = RNG.integers(0, 256, (7, 16, 16, 3), dtype=np.uint8)

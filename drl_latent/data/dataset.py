@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drl_latent.artifacts import ArtifactError, digest, read_manifest
 from drl_latent.data.stacking import StackedFrames
-from drl_latent.envs.factors import FactorSpace
+from drl_latent.envs.factor_space import FactorSpace
 from drl_latent.registry import UnknownNameError
 
 KIND = "frames"

@@ -11,7 +11,7 @@ from drl_latent.data.dataset import KIND, FrameDataset, open_dataset
 from drl_latent.data.image_sources import ImageSource, find_label_array, open_images
 from drl_latent.data.labels import Labels, label_columns, read_labels
 from drl_latent.data.writing import Chunk, even_bounds, fill
-from drl_latent.envs.factors import FactorSpace
+from drl_latent.envs.factor_space import FactorSpace
 
 
 def import_images(

@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from drl_latent.envs.factors import Factor, FactorSpace
+from drl_latent.envs.factor_space import FactorSpace
+from drl_latent.envs.factors import Factor
 
 Labels = tuple[FactorSpace, NDArray[np.float32]]
 _FILE_COLUMNS = ("file", "filename", "path")

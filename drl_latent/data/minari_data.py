@@ -15,7 +15,7 @@ from drl_latent.artifacts import Stage, digest, sha256
 from drl_latent.data.dataset import KIND, FrameDataset, open_dataset
 from drl_latent.data.labels import Labels, label_columns
 from drl_latent.data.writing import Chunk, fill
-from drl_latent.envs.factors import FactorSpace
+from drl_latent.envs.factor_space import FactorSpace
 
 RECORD = "drl_latent"
 """Our entry in Minari's metadata: factors, split and environment, as in our own manifest."""

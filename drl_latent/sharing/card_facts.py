@@ -81,7 +81,7 @@ def data(config: Mapping[str, Any]) -> dict[str, Any]:
         "held_out": "Nothing by a split of ours.",
     }
     if config.get("factor_space"):
-        from drl_latent.envs.factors import FactorSpace
+        from drl_latent.envs.factor_space import FactorSpace
 
         space = FactorSpace.from_dict(config["factor_space"])
         shown["factors"] = [(f.name, f.kind, f.describe()) for f in space]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drl_latent.envs.factors import FactorSpace
+from drl_latent.envs.factor_space import FactorSpace
 from drl_latent.envs.split_choices import choose_columns, pair_of
 from drl_latent.envs.split_registry import Cut, register_split
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from drl_latent.envs.factors import FactorSpace
+from drl_latent.envs.factor_space import FactorSpace
 from drl_latent.envs.split_choices import matches, transfer, two_way
 from drl_latent.envs.split_registry import Cut, Ids, register_split
 

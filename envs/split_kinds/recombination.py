@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from drl_latent.envs.factors import FactorSpace
+from drl_latent.envs.factor_space import FactorSpace
 from drl_latent.envs.split_choices import (
     Mask,
     Names,
