@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
-from scipy import stats
+
+from drl_latent.evaluation.episode_intervals import student, wilson
 
 
 def summarize(episodes: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
@@ -24,25 +24,20 @@ def summarize(episodes: pd.DataFrame, confidence: float = 0.95) -> pd.DataFrame:
     """
     rows = []
     for (agent, part), group in episodes.groupby(["agent", "part"], sort=False):
-        n, success = len(group), group["success"].astype(float).mean()
-        low = high = np.nan
-        if np.isfinite(success):
-            wins = round(success * n)
-            rate = stats.binomtest(wins, n).proportion_ci(confidence, method="wilson")
-            low, high = float(rate.low), float(rate.high)
-        mean, error = group["return"].mean(), group["return"].sem() if n > 1 else np.nan
-        width = stats.t.ppf((1 + confidence) / 2, n - 1) * error if n > 1 else np.nan
+        n, success, mean = len(group), group["success"].astype(float).mean(), group["return"].mean()
+        low, high = wilson(success * n, n, confidence)
+        lowest, highest = student(mean, n, group["return"].std(), confidence)
         rows.append(
             {
                 "agent": agent,
                 "part": part,
                 "episodes": n,
                 "success": success,
-                "success_low": low,
-                "success_high": high,
+                "success_low": float(low),
+                "success_high": float(high),
                 "return": mean,
-                "return_low": mean - width,
-                "return_high": mean + width,
+                "return_low": float(lowest),
+                "return_high": float(highest),
             }
         )
     return pd.DataFrame(rows)
