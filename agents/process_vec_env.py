@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import CloudpickleWrapper, DummyVecEnv, VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvObs
 
+from drl_latent.agents.shared_observations import SharedObservations
+
 _PATIENCE = 5.0
 """Seconds that a process gets to close its environments."""
 
@@ -72,6 +74,13 @@ class ProcessVecEnv(VecEnv):
                 self._workers.append(worker)
                 there.close()
             observed, acted, metadata = self._collect()[0]
+            self._seen = SharedObservations(observed, len(env_fns))
+            try:
+                for pipe, share in zip(self._pipes, self._shares, strict=True):
+                    pipe.send(("write_to", (self._seen.name, len(env_fns), share[0]), {}))
+                self._collect()
+            finally:
+                self._seen.forget_name()
             super().__init__(len(env_fns), observed, acted)
             self.metadata = metadata
         except BaseException:
@@ -87,9 +96,8 @@ class ProcessVecEnv(VecEnv):
             pipe.send(("reset", arguments, {}))
         self._reset_seeds()
         self._reset_options()
-        observations, infos = zip(*self._collect(), strict=True)
-        self.reset_infos = [info for part in infos for info in part]
-        return _joined(observations)
+        self.reset_infos = [info for infos in self._collect() for info in infos]
+        return self._seen.copy()
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Let all environments begin a step."""
@@ -100,11 +108,10 @@ class ProcessVecEnv(VecEnv):
     def step_wait(self) -> tuple[VecEnvObs, NDArray[Any], NDArray[Any], list[Any]]:
         """Return observations, rewards, dones and infos of the step that was begun."""
         self._is_stepping = False
-        steps, resets = zip(*self._collect(), strict=True)
+        rewards, dones, infos, resets = zip(*self._collect(), strict=True)
         self.reset_infos = [info for part in resets for info in part]
-        observations, rewards, dones, infos = zip(*steps, strict=True)
         return (
-            _joined(observations),
+            self._seen.copy(),
             np.concatenate(rewards),
             np.concatenate(dones),
             [info for part in infos for info in part],
@@ -124,6 +131,8 @@ class ProcessVecEnv(VecEnv):
             if worker.is_alive():
                 worker.kill()
                 worker.join()
+        if hasattr(self, "_seen"):  # else no environment could be made
+            self._seen.close()
 
     def get_images(self) -> list[NDArray[np.uint8] | None]:
         """Return an image of each environment."""
@@ -199,15 +208,31 @@ class ProcessVecEnv(VecEnv):
 
 
 class _Share(DummyVecEnv):
-    """The environments of one process."""
+    """The environments of one process, whose observations do not go through its pipe."""
+
+    def write_to(self, name: str, n: int, first: int) -> None:
+        """Observe into the rows from `first` on of the memory of that name, which has `n`."""
+        self._seen = SharedObservations(self.observation_space, n, name)
+        for key, array in self._seen.arrays.items():
+            self.buf_obs[key] = array[first : first + self.num_envs]
+
+    def _obs_from_buf(self) -> Any:
+        return None
+
+    def close(self) -> None:
+        super().close()
+        self.buf_obs.clear()
+        if hasattr(self, "_seen"):
+            self._seen.close()
 
     def answer(self, method: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         """Return what goes back to the process that asks."""
         if method == "step":
-            return self.step(*args), self.reset_infos
+            return *self.step(*args)[1:], self.reset_infos
         if method == "reset":
             self._seeds, self._options = args
-            return self.reset(), self.reset_infos
+            self.reset()
+            return self.reset_infos
         return getattr(self, method)(*args, **kwargs)
 
 
@@ -245,13 +270,3 @@ def _portable(error: Exception) -> Exception:
         error = RuntimeError(f"{type(error).__name__}: {error}")
     error.add_note(f"In the process of the environment:\n{told}")
     return error
-
-
-def _joined(parts: Sequence[Any]) -> Any:
-    """Return observations of several processes as one batch."""
-    first = parts[0]
-    if isinstance(first, dict):
-        return {key: np.concatenate([part[key] for part in parts]) for key in first}
-    if isinstance(first, tuple):
-        return tuple(map(np.concatenate, zip(*parts, strict=True)))
-    return np.concatenate(parts)

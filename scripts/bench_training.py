@@ -8,8 +8,7 @@
   turns. The encoder is untrained: its speed does not depend on what it learned. Bytes are those of
   the buffers' arrays.
 - ppo: environment steps a second of PPO on latents with our settings, eight environments in this
-  process or in several, rendering, encoding and learning included; and how much more of plain
-  Python so many processes do at once than one does, which is what the machine's cores are worth.
+  process or in several, rendering, encoding and learning included.
 - replay: milliseconds of drawing a batch, and bytes of a transition, of Stable-Baselines3's
   `ReplayBuffer` and of `FrameReplayBuffer` on the same images, without a stack and with one.
 
@@ -18,10 +17,8 @@ Prints tables, and writes all rounds as results.json.
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -182,24 +179,7 @@ def measure_ppo(args: Args) -> dict[str, Any]:
     )
     for model in models.values():
         model.get_env().close()
-    return {"steps_per_second": rates, "worth_of_cores": worth_of_cores(args.ppo_processes)}
-
-
-def worth_of_cores(processes: int) -> float:
-    """Return how much more work so many processes do at once than one does alone."""
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        list(pool.map(seconds_of_python, [1] * 4 * processes))  # all of them have started then
-        alone = pool.submit(seconds_of_python).result()
-        together = list(pool.map(seconds_of_python, [5_000_000] * processes))
-    return processes * alone / float(np.mean(together))
-
-
-def seconds_of_python(rounds: int = 5_000_000) -> float:
-    """Return how long a loop takes."""
-    begin, total = time.perf_counter(), 0
-    for number in range(rounds):
-        total += number
-    return time.perf_counter() - begin
+    return {"steps_per_second": rates}
 
 
 def filled(args: Args, n_stack: int) -> tuple[ReplayBuffer, FrameReplayBuffer]:
@@ -293,8 +273,7 @@ def show_sac(found: dict[str, Any]) -> Table:
 
 def show_ppo(found: dict[str, Any]) -> Table:
     rows = [[name, spread(rates, 0)] for name, rates in found["steps_per_second"].items()]
-    title = f"PPO; so many processes do {found['worth_of_cores']:.2f} times the work of one"
-    return table(title, ["rendering included, in", "steps/s"], rows)
+    return table("PPO", ["rendering included, environments in", "steps/s"], rows)
 
 
 def show_replay(found: dict[str, Any]) -> Table:

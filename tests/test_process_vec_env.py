@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from multiprocessing.shared_memory import SharedMemory
 from typing import ClassVar
 
 import gymnasium as gym
@@ -96,6 +97,13 @@ def test_streams_are_those_of_one_process(processes: int, keys: tuple[str, ...])
     np.testing.assert_equal(streams[1], streams[0])
 
 
+def test_observations_are_copies(venv: ProcessVecEnv):
+    first = venv.reset()
+    before = first.copy()
+    venv.step(np.zeros((5, 2), np.float32))
+    np.testing.assert_equal(first, before)
+
+
 def test_frames_of_an_environment_are_those_of_one_process():
     streams = []
     for several in ({}, {"vec_env_cls": ProcessVecEnv, "vec_env_kwargs": {"processes": 2}}):
@@ -146,6 +154,9 @@ def test_closing_ends_the_processes_also_within_a_step(venv: ProcessVecEnv):
     venv.close()
     assert time.monotonic() - began < 4
     assert [worker.exitcode for worker in venv._workers] == [0, 0]
+    # Nothing else can find the memory that they shared, from the start.
+    with pytest.raises(FileNotFoundError):
+        SharedMemory(venv._seen.name)
 
 
 @pytest.mark.parametrize("processes", [0, 6])
