@@ -7,7 +7,11 @@ from typing import Any
 
 from drl_latent.agents.perception import Perception
 
-ADAPTED_TRIED = ("factorize:Pusher-v5", "factorize:Reacher-v5")
+ADAPTED_TRIED = (
+    "factorize:InvertedPendulum-v5",
+    "factorize:Pusher-v5",
+    "factorize:Reacher-v5",
+)
 """Adapted environments that PPO learns with the settings for all."""
 
 TUNED: dict[tuple[str, str], Mapping[str, Any]] = {

@@ -46,7 +46,7 @@ def test_files_make_the_models_that_we_train(algorithm: str, tmp_path: Path):
     file = zoo.write_zoo_file(tmp_path / "file.yml", algorithm)
     entries = yaml.safe_load(file.read_text())
     assert entries == zoo.zoo_hyperparameters(algorithm)
-    adapted = {"factorize/Pusher-v5", "factorize/Reacher-v5"}
+    adapted = {f"factorize/{name}-v5" for name in ("InvertedPendulum", "Pusher", "Reacher")}
     assert set(entries) == {*ENVIRONMENTS, *adapted} <= set(gym.registry)
     rest, venv = as_rl_zoo3_does(entries[REACH], observation="state")
     model = ALGORITHMS[algorithm].cls(env=venv, **rest)
