@@ -43,7 +43,8 @@ class ProcessVecEnv(VecEnv):
         start_method: How they are started, see `multiprocessing`.
 
     Raises:
-        ValueError: `processes` is below 1 or above the number of environments.
+        ValueError: `processes` is below 1 or above the number of environments, or this process
+            is one of those that may start no others.
     """
 
     def __init__(
@@ -56,6 +57,11 @@ class ProcessVecEnv(VecEnv):
             raise ValueError(
                 f"processes must be between 1 and the number of environments, {len(env_fns)}; got "
                 f"{processes}."
+            )
+        if multiprocessing.current_process().daemon:
+            raise ValueError(
+                "This process may start no others, as those of a study on this machine may not: "
+                "leave its environments in it (env_processes=1). The study has all cores at work."
             )
         context: Any = multiprocessing.get_context(start_method)
         # Imported once, by what processes are forked from, not by each.

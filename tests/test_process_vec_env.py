@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.shared_memory import SharedMemory
+from types import SimpleNamespace
 from typing import ClassVar
 
 import gymnasium as gym
@@ -17,7 +18,7 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecEnv
 
-from drl_latent.agents import ProcessVecEnv, train_agent
+from drl_latent.agents import ProcessVecEnv, process_vec_env, train_agent
 
 SEED = 5
 
@@ -163,6 +164,14 @@ def test_closing_ends_the_processes_also_within_a_step(venv: ProcessVecEnv):
 def test_numbers_of_processes_that_make_no_sense_are_refused(processes: int):
     with pytest.raises(ValueError, match=f"number of environments, 5; got {processes}"):
         ProcessVecEnv(odd(5), processes)
+
+
+def test_a_process_that_may_start_no_others_says_so(monkeypatch: pytest.MonkeyPatch):
+    """As in a piece of a study."""
+    daemon = SimpleNamespace(daemon=True)
+    monkeypatch.setattr(process_vec_env.multiprocessing, "current_process", lambda: daemon)
+    with pytest.raises(ValueError, match="env_processes=1"):
+        ProcessVecEnv(odd(2), 2)
 
 
 def test_an_agent_is_the_same_with_any_number_of_processes(tmp_path):
