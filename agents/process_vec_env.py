@@ -82,8 +82,8 @@ class ProcessVecEnv(VecEnv):
             observed, acted, metadata = self._collect()[0]
             self._seen = SharedObservations(observed, len(env_fns))
             try:
-                for pipe, share in zip(self._pipes, self._shares, strict=True):
-                    pipe.send(("write_to", (self._seen.name, len(env_fns), share[0]), {}))
+                for number, share in enumerate(self._shares):
+                    self._send(number, "write_to", self._seen.name, len(env_fns), share[0])
                 self._collect()
             finally:
                 self._seen.forget_name()
@@ -97,9 +97,9 @@ class ProcessVecEnv(VecEnv):
         """Reset all environments."""
         if self._is_stepping:
             self.step_wait()
-        for pipe, share in zip(self._pipes, self._shares, strict=True):
-            arguments = ([self._seeds[i] for i in share], [self._options[i] for i in share])
-            pipe.send(("reset", arguments, {}))
+        for number, share in enumerate(self._shares):
+            seeds, options = [self._seeds[i] for i in share], [self._options[i] for i in share]
+            self._send(number, "reset", seeds, options)
         self._reset_seeds()
         self._reset_options()
         self.reset_infos = [info for infos in self._collect() for info in infos]
@@ -107,8 +107,8 @@ class ProcessVecEnv(VecEnv):
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Let all environments begin a step."""
-        for pipe, share in zip(self._pipes, self._shares, strict=True):
-            pipe.send(("step", (actions[share[0] : share[-1] + 1],), {}))
+        for number, share in enumerate(self._shares):
+            self._send(number, "step", actions[share[0] : share[-1] + 1])
         self._is_stepping = True
 
     def step_wait(self) -> tuple[VecEnvObs, NDArray[Any], NDArray[Any], list[Any]]:
@@ -128,9 +128,8 @@ class ProcessVecEnv(VecEnv):
         if self._is_closed:
             return
         self._is_closed = True
-        for pipe in self._pipes:
-            with suppress(OSError):
-                pipe.send(("close", (), {}))
+        for number, pipe in enumerate(self._pipes):
+            self._send(number, "close")
             pipe.close()
         for worker in self._workers:
             worker.join(_PATIENCE)
@@ -168,14 +167,16 @@ class ProcessVecEnv(VecEnv):
         """Return of environments whether they have a wrapper."""
         return self._of_each(indices, "env_is_wrapped", wrapper_class)
 
-    def _of_each(self, indices: VecEnvIndices, method: str, *args: Any, **kwargs: Any) -> list[Any]:
+    def _of_each(
+        self, indices: VecEnvIndices, method: str, /, *args: Any, **kwargs: Any
+    ) -> list[Any]:
         """Call a method that takes indices, and return what it gives for each, in their order."""
         wanted = [range(self.num_envs)[i] for i in self._get_indices(indices)]
         asked = []
-        for number, (pipe, share) in enumerate(zip(self._pipes, self._shares, strict=True)):
+        for number, share in enumerate(self._shares):
             if mine := [i for i in share if i in wanted]:
                 local = [i - share[0] for i in mine]
-                pipe.send((method, args, {**kwargs, "indices": local}))
+                self._send(number, method, *args, **kwargs, indices=local)
                 asked.append((number, mine))
         answers = self._collect([number for number, _ in asked])
         found: dict[int, Any] = {}
@@ -186,9 +187,14 @@ class ProcessVecEnv(VecEnv):
 
     def _ask(self, method: str) -> list[Any]:
         """Call a method in each process."""
-        for pipe in self._pipes:
-            pipe.send((method, (), {}))
+        for number in range(len(self._pipes)):
+            self._send(number, method)
         return self._collect()
+
+    def _send(self, number: int, method: str, /, *args: Any, **kwargs: Any) -> None:
+        # That a process is gone is said where its answer is waited for.
+        with suppress(ConnectionError):
+            self._pipes[number].send((method, args, kwargs))
 
     def _collect(self, numbers: Sequence[int] | None = None) -> list[Any]:
         """Return the answers of processes, all unless given; raise the first error among them."""
@@ -271,6 +277,7 @@ def _portable(error: Exception) -> Exception:
     """Return an error that survives the way to another process, with its traceback as a note."""
     told = "".join(traceback.format_exception(error)).rstrip()
     try:
+        # Of some the pickle is made, and cannot be read: their arguments are not their `args`.
         pickle.loads(pickle.dumps(error))
     except Exception:
         error = RuntimeError(f"{type(error).__name__}: {error}")

@@ -52,8 +52,8 @@ class Odd(gym.Env):
     def render(self):
         return np.full((4, 4, 3), self.number, np.uint8)
 
-    def plus(self, more: int, *, times: int = 1) -> int:
-        return (self.number + more) * times
+    def plus(self, more: int, *, number: int = 1) -> int:
+        return (self.number + more) * number
 
     def fail(self) -> None:
         raise KeyError(f"number {self.number}")
@@ -118,7 +118,7 @@ def test_frames_of_an_environment_are_those_of_one_process():
 
 
 def test_methods_and_attributes_reach_the_environments_that_are_meant(venv: ProcessVecEnv):
-    assert venv.env_method("plus", 1, times=2) == [2, 4, 6, 8, 10]
+    assert venv.env_method("plus", 1, number=2) == [2, 4, 6, 8, 10]
     assert venv.env_method("plus", 1, indices=[4, 0, 3]) == [5, 1, 4]
     assert venv.get_attr("number", indices=-1) == [4]
     venv.set_attr("number", 7, indices=[1, 3])
@@ -137,6 +137,9 @@ def test_an_error_comes_with_its_traceback_and_nothing_is_out_of_step(venv: Proc
 def test_a_process_that_is_gone_is_named(venv: ProcessVecEnv):
     with pytest.raises(RuntimeError, match="environments 3 to 4 ended with code 3"):
         venv.env_method("die", indices=4)
+    # Also later, to whatever is asked.
+    with pytest.raises(RuntimeError, match="environments 3 to 4 ended with code 3"):
+        venv.step(np.zeros((5, 2), np.float32))
 
 
 def test_an_environment_that_cannot_be_made_leaves_no_process():
